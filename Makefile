@@ -1,0 +1,38 @@
+# `make demo` and `make test` are the two commands of the README. Both set up .venv themselves.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DATA   ?= $(if $(CROSSENT_DATA),mnist,digits)
+
+.PHONY: demo test lint types mutants test-torch clean
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) --editable '.[cli,report]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) --editable '.[test]'
+	touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## fit, certify, evaluate and report a softmax regression on real data
+	@mkdir -p demo
+	$(BIN)/crossent fit $(DATA) --model demo/$(DATA).skops --report demo/$(DATA).html
+	@echo "Open demo/$(DATA).html in a browser."
+
+test: $(VENV)/.test lint types  ## lint, types, tests and doctests
+	$(BIN)/python -m pytest -q -n 2
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,52 @@
+"""Softmax regression and cross-entropy: fitted, certified, evaluated, explained.
+
+Everything is loaded on first use, so that ``import crossent`` costs next to nothing.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "crossent.functional": (
+        "cross_entropy",
+        "entropy",
+        "js_divergence",
+        "kl_divergence",
+        "linear_softmax_cross_entropy",
+        "log_softmax",
+        "logsumexp",
+        "mutual_information",
+        "perplexity",
+        "real_softmax",
+        "softmax",
+        "softmax_cross_entropy",
+        "softmax_cross_entropy_gradient",
+        "softmax_cross_entropy_hessian",
+        "softmax_cross_entropy_hessian_vector",
+        "softmin",
+        "surprisal",
+    ),
+    "crossent.linear_model": ("SoftmaxRegression",),
+    "crossent.persistence": ("load", "save"),
+    "crossent.certificate": ("Certificate", "Status"),
+    "crossent.errors": ("CrossentError", "DatasetError", "InputError", "ModelFileError"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_SUBMODULES = ("datasets", "functional", "inspection", "linear_model", "report")
+
+__all__ = sorted([*_HOME_OF, *_SUBMODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    if name in _SUBMODULES:
+        return importlib.import_module(f"crossent.{name}")
+    message = f"module 'crossent' has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,106 @@
+"""The seams: what floors expect of each other, as Protocols and one record.
+
+Shapes: n rows, d features, q classes, p coefficients.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from crossent.certificate import Certificate
+
+__all__ = ["Array", "Block", "FloatArray", "Metric", "Objective", "RowSource"]
+
+Array: TypeAlias = Any
+"""Any array-API array: NumPy, PyTorch, JAX, CuPy, array-api-strict."""
+
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+"""A NumPy array of float32 or float64."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of the data, with all that belongs to them.
+
+    Attributes
+    ----------
+    X : ndarray or scipy.sparse.csr_array, shape (rows, d)
+        float32 or float64; the arithmetic of the pass is done in this type.
+    targets : ndarray or csr_array
+        Labels 0…q-1, shape (rows,), integer; or distributions, shape (rows, q), float.
+    sample_weight : ndarray, shape (rows,)
+        float64; divided by its sum over *all* rows.
+    offset : ndarray or None, shape (rows, q)
+        Added to the logits.
+    first_row : int
+        Number of the block's first row.
+    """
+
+    X: Any
+    targets: Any
+    sample_weight: npt.NDArray[np.float64]
+    offset: FloatArray | None
+    first_row: int
+
+
+class RowSource(Protocol):
+    """Where rows come from. The answer never depends on the block size beyond rounding."""
+
+    @property
+    def n_rows(self) -> int: ...
+
+    @property
+    def n_features(self) -> int: ...
+
+    @property
+    def n_classes(self) -> int: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def blocks(self, rows: int | None, dtype: npt.DTypeLike, /) -> Iterator[Block]:
+        """Consecutive blocks of at most `rows` rows (None: as large as they come)."""
+
+    def take(self, rows: npt.NDArray[np.intp], dtype: npt.DTypeLike, /) -> Block:
+        """The given rows as one block; `first_row` is 0."""
+
+
+class Metric(Protocol):
+    """A factorised model of the Hessian at one point."""
+
+    def solve(self, gradient: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
+        """Map a gradient to ``H⁻¹ gradient``, shape (p,)."""
+
+
+class Objective(Protocol):
+    """A convex function of one flat vector of p coefficients, as a solver sees it."""
+
+    @property
+    def n_parameters(self) -> int: ...
+
+    @property
+    def passes(self) -> int:
+        """Passes over the data so far."""
+
+    def value_and_gradient(
+        self, w: npt.NDArray[np.float64], /
+    ) -> tuple[float, npt.NDArray[np.float64]]:
+        """Value and gradient at `w`, from one pass over the data."""
+
+    def relative_gap(self, value: float, gradient: npt.NDArray[np.float64], /) -> float:
+        """The gap formula at a point that may not meet its conditions yet; NaN without one."""
+
+    def metric(self, w: npt.NDArray[np.float64], rng: np.random.Generator, /) -> Metric:
+        """A factorised model of the Hessian at `w`."""
+
+    def certify(
+        self, w: npt.NDArray[np.float64], /
+    ) -> tuple[npt.NDArray[np.float64], Certificate]:
+        """`w` with its unpenalised part made optimal, and the certificate there."""
+
+
+Callback: TypeAlias = Callable[[Any, npt.NDArray[np.float64]], bool | None]
+"""Called with a TracePoint and the coefficients; True asks the solver to stop."""
