@@ -2,12 +2,18 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DATA   ?= $(if $(CROSSENT_DATA),mnist,digits)
 
 .PHONY: demo test lint types mutants test-torch clean
 
+# The build backend is pinned too: an option of pip does not reach the environment it builds in.
+export PIP_CONSTRAINT       := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+
 $(VENV)/.made:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or \
+	sys.exit("crossent needs Python 3.11 or newer; $(PYTHON) is %d.%d. Try: make PYTHON=python3.13" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
