@@ -1,0 +1,128 @@
+"""The two ways in: a data set by its name, and whatever a name or a path stands for."""
+
+import os
+from pathlib import Path
+
+from crossent.datasets._files import first_bytes
+from crossent.datasets.bundled import load_bundled
+from crossent.datasets.catalogue import describe, names, nearest
+from crossent.datasets.dataset import Dataset
+from crossent.datasets.images import load_images, open_images
+from crossent.datasets.table import read_csv
+from crossent.errors import DatasetError, InputError
+
+__all__ = ["load", "open_dataset"]
+
+
+def load(name: str, /, *, data_home: str | os.PathLike[str] | None = None) -> Dataset:
+    """A named data set.
+
+    "digits", "iris", "wine" and "breast_cancer" come with scikit-learn and have no test set.
+    "mnist" and "fashion_mnist" are read from the folder that the environment variable
+    ``CROSSENT_DATA`` names (``mnist/train-images-idx3-ubyte.gz`` and so on), else from the cache,
+    else fetched; the SHA-256 of every file's uncompressed content is verified each time.
+
+    Parameters
+    ----------
+    name : str
+        One of `crossent.datasets.names`.
+    data_home : path-like, optional
+        Folder for fetched files, in which each data set has a folder of its own; ``CROSSENT_DATA``
+        is then not looked at. By default the user's cache folder for crossent.
+
+    Returns
+    -------
+    Dataset
+        Labels are int64. Pixels are divided by their largest value (digits: 16, float64;
+        the others: 255, float32), and `Dataset.preprocessing` says so.
+
+    Raises
+    ------
+    DatasetError
+        If the name is unknown, a file is damaged, or fetching fails; the message says what to do.
+
+    Examples
+    --------
+    >>> from crossent import datasets
+    >>> iris = datasets.load("iris")
+    >>> iris.X_train.shape, iris.class_names
+    ((150, 4), ('setosa', 'versicolor', 'virginica'))
+    """
+    return load_bundled(name) if describe(name).bundled else load_images(name, data_home)
+
+
+def open_dataset(
+    name_or_path: str | os.PathLike[str],
+    /,
+    *,
+    target: str | None = None,
+    data_home: str | os.PathLike[str] | None = None,
+) -> Dataset:
+    """The data set that a name, a CSV table's path or an IDX images' path stands for.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        A name that `load` takes (a file of the same name is reached as ``./iris``); the path
+        of an IDX file of images, whose labels are found beside it (``train-images…`` →
+        ``train-labels…``) as is a test pair (``t10k-images…`` or ``test-images…``); or the
+        path of a CSV table. What a file is, is read from its first bytes.
+    target : str, optional
+        Name of the table's target column; by default the last one. Only for tables.
+    data_home : path-like, optional
+        As for `load`.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DatasetError
+        If there is neither a data set nor a file of that name, or the file cannot be read.
+    InputError
+        If `target` is given for data without columns to choose from, or names none of them.
+
+    Examples
+    --------
+    >>> from crossent import datasets
+    >>> datasets.open_dataset("wine").X_train.shape
+    (178, 13)
+    """
+    if name_or_path in names():
+        _refuse_target(target, f"the data set {name_or_path!r}")
+        return load(str(name_or_path), data_home=data_home)
+    path = Path(name_or_path)
+    if path.is_dir():
+        message = f"{path} is a folder. Give the path of a table, or of an IDX file of images."
+        raise DatasetError(message)
+    if not path.exists():
+        raise DatasetError(_absence(str(name_or_path), path))
+    if first_bytes(path, 2) == b"\x00\x00":
+        _refuse_target(target, f"the images in {path}")
+        return open_images(path)
+    return read_csv(path, target=target)
+
+
+def _refuse_target(target: str | None, subject: str) -> None:
+    """Refuse a target column where there is no choice of one."""
+    if target is not None:
+        message = (
+            f"target={target!r} was given, but {subject} has its own labels; a target column is "
+            "chosen only in a table. Leave it out."
+        )
+        raise InputError(message)
+
+
+def _absence(word: str, path: Path) -> str:
+    """Message for a name that is neither a data set nor a file, with the nearest ones."""
+    if path.name == word and not path.suffix:
+        offer = nearest(word, names())
+        return (
+            f"{word!r} is neither a data set nor a file{offer} The data sets are "
+            f"{', '.join(names())}; anything else is taken as a path."
+        )
+    if not path.parent.is_dir():
+        return f"{word}: no such file: the folder {str(path.parent)!r} does not exist."
+    beside = tuple(sorted(entry.name for entry in path.parent.iterdir() if entry.is_file()))
+    return f"{word}: no such file{nearest(path.name, beside)}"
