@@ -3,7 +3,7 @@
 import enum
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["Certificate", "Status", "TracePoint"]
 
@@ -14,18 +14,19 @@ class Status(enum.Enum):
     CONVERGED = "The certified relative gap is below the tolerance."
     STATIONARY = "The gradient vanishes to within the tolerance."
     MAX_PASSES = (
-        "The passes over the data ran out before the tolerance was reached. "
-        "Raise `max_iter`, or accept a larger `tol`; the certificate says how far the optimum can be."
+        "The passes over the data ran out before the tolerance was reached. Raise `max_iter`, "
+        "or accept a larger `tol`; the certificate says how far the optimum can be."
     )
     PRECISION = (
-        "Rounding hides further progress: the tolerance is below what float64 reaches on these data. "
-        "Raise `tol`, or centre and scale columns of very different size."
+        "Rounding hides further progress: the tolerance is below what float64 reaches on these "
+        "data. Raise `tol`, or centre and scale columns of very different size."
     )
     INTERRUPTED = (
         "The fit was interrupted. The coefficients are the best found so far and are not converged."
     )
     NOT_FINITE = (
-        "The objective is not finite at the start. Look for huge values in X, the offset or the weights."
+        "The objective is not finite at the start. Look for huge values in X, the offset or "
+        "the weights."
     )
     SEPARABLE = (
         "The classes can be separated by planes, so without a penalty the likelihood has no finite "
@@ -90,6 +91,13 @@ class Certificate:
     def converged(self) -> bool:
         """Whether the tolerance was reached."""
         return self.status in (Status.CONVERGED, Status.STATIONARY)
+
+    # In files the status is a name: the sentence may be reworded, and a model file holds no enum.
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "status": self.status.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, status=Status[state["status"]])
 
 
 @dataclass(frozen=True)
