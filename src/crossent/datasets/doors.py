@@ -11,7 +11,7 @@ from crossent.datasets.images import load_images, open_images
 from crossent.datasets.table import read_csv
 from crossent.errors import DatasetError, InputError
 
-__all__ = ["load", "open_dataset"]
+__all__ = ["is_table", "load", "open_dataset"]
 
 
 def load(name: str, /, *, data_home: str | os.PathLike[str] | None = None) -> Dataset:
@@ -102,6 +102,20 @@ def open_dataset(
         _refuse_target(target, f"the images in {path}")
         return open_images(path)
     return read_csv(path, target=target)
+
+
+def is_table(name_or_path: str | os.PathLike[str], /) -> bool:
+    """Whether `open_dataset` would read this as a table: a file that is not one of images.
+
+    Examples
+    --------
+    >>> from crossent import datasets
+    >>> datasets.is_table("iris")
+    False
+    """
+    if name_or_path in names() or not os.path.isfile(name_or_path):
+        return False
+    return first_bytes(Path(name_or_path), 2) != b"\x00\x00"
 
 
 def _refuse_target(target: str | None, subject: str) -> None:

@@ -15,8 +15,9 @@ from crossent.datasets._files import uncompressed
 from crossent.datasets.catalogue import UNTOUCHED, nearest
 from crossent.datasets.dataset import Dataset
 from crossent.errors import DatasetError, InputError
+from crossent.typing import FloatArray
 
-__all__ = ["read_csv"]
+__all__ = ["csv_columns", "read_csv", "read_csv_features"]
 
 _INT64 = np.iinfo(np.int64)
 
@@ -77,17 +78,9 @@ def read_csv(path: str | os.PathLike[str], /, *, target: str | None = None) -> D
     array(['apple', 'mandarin'], dtype='<U8')
     """
     path = Path(path)
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    try:
-        header = _header(reader, path)
-        position = _position(header, target, path)
-        cells = _cells(reader, header, position, path)
-    except csv.Error as error:
-        message = f"{path}: line {reader.line_num} is not valid CSV: {error}. Check its quotes."
-        raise DatasetError(message) from error
+    header, position, cells = _parsed(path, target=target)
     features = header[:position] + header[position + 1 :]
-    X = np.array(cells.values).reshape(-1, len(features))
-    _refuse_non_finite(X, features, cells.lines, path)
+    X = _finite(cells, features, path)
     name = path.name.removesuffix(".gz").removesuffix(".csv")
     return Dataset(
         name=name,
@@ -103,6 +96,94 @@ def read_csv(path: str | os.PathLike[str], /, *, target: str | None = None) -> D
         licence="not stated",
         source=str(path),
     )
+
+
+def read_csv_features(path: str | os.PathLike[str], /) -> tuple[FloatArray, tuple[str, ...]]:
+    r"""Numbers and names of the columns of a table without classes.
+
+    As `read_csv`, with every column a feature; one column is enough.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    X : ndarray of float64, shape (n, d)
+    names : tuple of str, length d
+
+    Raises
+    ------
+    DatasetError
+        As `read_csv`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from crossent import datasets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "fruit.csv")
+    ...     _ = path.write_text("weight,width\n192,8.4\n86,6.2\n")
+    ...     datasets.read_csv_features(path)
+    (array([[192. ,   8.4],
+           [ 86. ,   6.2]]), ('weight', 'width'))
+    """
+    path = Path(path)
+    header, _, cells = _parsed(path, labelled=False)
+    return _finite(cells, header, path), tuple(header)
+
+
+def csv_columns(path: str | os.PathLike[str], /) -> tuple[str, ...]:
+    r"""Names of the columns of a table, the class among them.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    DatasetError
+        If the file is absent, empty, damaged or not UTF-8, or its header cannot be used.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from crossent import datasets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "fruit.csv")
+    ...     _ = path.write_text("weight,width,kind\n192,8.4,apple\n")
+    ...     datasets.csv_columns(path)
+    ('weight', 'width', 'kind')
+    """
+    path = Path(path)
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        return tuple(_header(reader, path, fewest=1))
+    except csv.Error as error:
+        raise _malformed(reader, path, error) from error
+
+
+def _parsed(
+    path: Path, *, target: str | None = None, labelled: bool = True
+) -> tuple[list[str], int, _Cells]:
+    """Header, number of the target column (the header's length if there is none), and cells."""
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        header = _header(reader, path, fewest=2 if labelled else 1)
+        position = _position(header, target, path) if labelled else len(header)
+        return header, position, _cells(reader, header, position, path)
+    except csv.Error as error:
+        raise _malformed(reader, path, error) from error
+
+
+def _malformed(reader: Any, path: Path, error: csv.Error) -> DatasetError:
+    """Error for quotes and line ends that make no sense."""
+    message = f"{path}: line {reader.line_num} is not valid CSV: {error}. Check its quotes."
+    return DatasetError(message)
 
 
 def _text(path: Path) -> str:
@@ -124,10 +205,10 @@ def _text(path: Path) -> str:
     return text
 
 
-def _header(reader: Any, path: Path) -> list[str]:
+def _header(reader: Any, path: Path, *, fewest: int) -> list[str]:
     """Column names from the first line that is not blank, checked."""
     header = next([name.strip() for name in row] for row in reader if row)
-    if len(header) < 2:
+    if len(header) < fewest:
         message = (
             f"{path}: the header has one column, {header[0]!r}; a table needs a feature and a "
             "class, separated by commas (not by semicolons or tabs)."
@@ -149,7 +230,7 @@ def _header(reader: Any, path: Path) -> list[str]:
     # pandas names nameless columns 0, 1, 2, …; any other header of numbers is a row of data.
     if header != [str(j) for j in range(len(header))] and all(map(_is_number, header)):
         message = (
-            f"{path}: the first line holds only numbers ({header[0]}, {header[1]}, …), and must "
+            f"{path}: the first line holds only numbers ({', '.join(header[:2])}, …), and must "
             "name the columns. Put a header above it."
         )
         raise DatasetError(message)
@@ -177,9 +258,10 @@ def _shortened(words: list[str]) -> str:
 
 
 def _cells(reader: Any, header: list[str], position: int, path: Path) -> _Cells:
-    """All rows, converted as they are read."""
+    """All rows, converted as they are read; `position` beyond the header: there are no targets."""
     cells = _Cells()
     width = len(header)
+    features = header[:position] + header[position + 1 :]
     for row in reader:
         if not row:
             continue
@@ -190,15 +272,16 @@ def _cells(reader: Any, header: list[str], position: int, path: Path) -> _Cells:
             )
             raise DatasetError(message)
         cells.lines.append(reader.line_num)
-        cells.targets.append(row.pop(position).strip())
+        if position < width:
+            cells.targets.append(row.pop(position).strip())
         try:
             cells.values.extend(map(float, row))
         except ValueError:
-            _refuse_cell(row, header[:position] + header[position + 1 :], cells.lines[-1], path)
+            _refuse_cell(row, features, cells.lines[-1], path)
         # float() takes "1_000", which no table means as a number.
         if "_" in "".join(row):
-            _refuse_cell(row, header[:position] + header[position + 1 :], cells.lines[-1], path)
-    if not cells.targets:
+            _refuse_cell(row, features, cells.lines[-1], path)
+    if not cells.lines:
         message = f"{path}: the table has a header and no rows."
         raise DatasetError(message)
     return cells
@@ -224,15 +307,14 @@ def _refuse_cell(row: list[str], features: list[str], line: int, path: Path) -> 
     raise DatasetError(message)
 
 
-def _refuse_non_finite(
-    X: npt.NDArray[np.float64], features: list[str], lines: "array[int]", path: Path
-) -> None:
-    """Refuse NaN, infinities, and numbers beyond float64, naming the first."""
+def _finite(cells: _Cells, features: list[str], path: Path) -> npt.NDArray[np.float64]:
+    """X of shape (n, d); NaN, infinities and numbers beyond float64 are refused by their place."""
+    X = np.array(cells.values).reshape(-1, len(features))
     if np.isfinite(X).all():
-        return
+        return X
     rows, columns = np.nonzero(~np.isfinite(X))
     message = (
-        f"{path}: line {lines[rows[0]]}, column {features[columns[0]]!r} is "
+        f"{path}: line {cells.lines[rows[0]]}, column {features[columns[0]]!r} is "
         f"{X[rows[0], columns[0]]} as a float64 (the first of {len(rows)} such cells). Fill or "
         "drop missing and infinite values."
     )
