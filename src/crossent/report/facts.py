@@ -1,0 +1,152 @@
+"""All numbers of a report, worked out before a line of it is written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from crossent.certificate import Certificate, TracePoint
+from crossent.errors import InputError
+from crossent.inspection import (
+    Evaluation,
+    Predictions,
+    class_frequencies,
+    evaluation,
+    predict_rows,
+)
+from crossent.report._style import clean
+from crossent.report.details import ReportDetails
+
+__all__ = ["Facts", "gather"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the sections of a report are written from.
+
+    Attributes
+    ----------
+    model : classifier
+    details : ReportDetails
+    certificate : Certificate or None
+    trace : sequence of TracePoint
+        Empty if the model has none.
+    names : list of str
+        Of the classes, as shown.
+    train, test : Predictions
+        With the classes' names as shown; `test` is None without test rows.
+    train_result, test_result : Evaluation
+    judged_features : array-like
+        The test rows, or the training rows where there are none.
+    shape : (n, d)
+        Of the training rows.
+    feature_scale : ndarray, shape (d,), or None
+        Standard deviations of the training rows' columns, if they are numbers.
+    """
+
+    model: Any
+    details: ReportDetails
+    certificate: Certificate | None
+    trace: Sequence[TracePoint]
+    names: list[str]
+    train: Predictions
+    test: Predictions | None
+    train_result: Evaluation
+    test_result: Evaluation | None
+    judged_features: Any
+    shape: tuple[int, int]
+    feature_scale: Any
+
+    @property
+    def judged(self) -> Predictions:
+        """The rows that the pictures are of: test rows if there are any."""
+        return self.train if self.test is None else self.test
+
+    @property
+    def judged_result(self) -> Evaluation:
+        """The evaluation of `judged`."""
+        return self.train_result if self.test_result is None else self.test_result
+
+    @property
+    def judged_name(self) -> str:
+        """What to call them: "test" or "training"."""
+        return "training" if self.test is None else "test"
+
+    @property
+    def title(self) -> str:
+        """Of the page."""
+        if self.details.title is not None:
+            return clean(self.details.title)
+        data = f" on {clean(self.details.data_name)}" if self.details.data_name else ""
+        return f"{type(self.model).__name__}{data}"
+
+
+def gather(
+    model: Any, train: tuple[Any, ...], test: tuple[Any, ...] | None, details: ReportDetails
+) -> Facts:
+    """Predict and evaluate both sets of rows; `train` and `test` are (X, y[, sample_weight])."""
+    names = _class_names(model, details)
+    shown = np.array(names, dtype=object)
+    train_rows, test_rows = _rows(model, train, "train"), _rows(model, test, "test")
+    known = class_frequencies(
+        train[1], classes=model.classes_, sample_weight=train[2] if len(train) > 2 else None
+    )
+    return Facts(
+        model=model,
+        details=details,
+        certificate=getattr(model, "certificate_", None),
+        trace=list(getattr(model, "trace_", ())),
+        names=names,
+        train=replace(train_rows, classes=shown),
+        test=None if test is None else replace(test_rows, classes=shown),
+        train_result=evaluation(train_rows, class_frequencies=known),
+        test_result=None if test is None else evaluation(test_rows, class_frequencies=known),
+        judged_features=train[0] if test is None else test[0],
+        shape=(train_rows.labels.size, _n_features(model, train[0])),
+        feature_scale=_standard_deviations(train[0]),
+    )
+
+
+def _rows(model: Any, given: tuple[Any, ...] | None, name: str) -> Any:
+    """Predictions for one set of rows, or None."""
+    if given is None:
+        return None
+    if not isinstance(given, tuple) or len(given) not in (2, 3):
+        message = f"`{name}` must be (X, y) or (X, y, sample_weight)."
+        raise InputError(message)
+    return predict_rows(
+        model, given[0], given[1], sample_weight=given[2] if len(given) == 3 else None
+    )
+
+
+def _class_names(model: Any, details: ReportDetails) -> list[str]:
+    """Names to show, in the order of the model's classes."""
+    q = len(model.classes_)
+    if details.class_names is None:
+        return [clean(name) for name in model.classes_.tolist()]
+    if len(details.class_names) != q:
+        message = (
+            f"`class_names` has {len(details.class_names)} names, but the model has {q} classes. "
+            "Give one for each, in the order of `classes_`."
+        )
+        raise InputError(message)
+    return [clean(name) for name in details.class_names]
+
+
+def _n_features(model: Any, X: Any) -> int:
+    """As the model says, else as the rows have."""
+    known = getattr(model, "n_features_in_", None)
+    return int(known if known is not None else np.shape(X)[1])
+
+
+def _standard_deviations(X: Any) -> Any:
+    """Of the columns, shape (d,); None where they are not numbers."""
+    if hasattr(X, "toarray"):  # sparse: E x² − (E x)², without making X dense
+        mean, square = np.asarray(X.mean(axis=0)), np.asarray(X.multiply(X).mean(axis=0))
+        return np.sqrt(np.maximum(square - mean**2, 0)).ravel()
+    try:
+        table = np.asarray(X, dtype=getattr(X, "dtype", np.float64))
+        return table.std(axis=0, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,122 @@
+"""Confidence against accuracy."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from crossent.inspection import Predictions, Reliability, predict_rows, reliability
+from crossent.inspection.reliability import Binning
+from crossent.report._style import BLUE, GREY, MUTED, axes_or_new
+
+__all__ = ["ReliabilityDisplay"]
+
+
+@dataclass(eq=False)
+class ReliabilityDisplay:
+    """Top-label reliability diagram of a classifier with any number of classes.
+
+    Parameters
+    ----------
+    curve : Reliability
+        From `crossent.inspection.reliability`.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=500).fit(X, y)
+    >>> display = ReliabilityDisplay.from_estimator(model, X, y, ax=Figure().add_subplot())
+    >>> display.ax_.get_xlabel()
+    'confidence (probability of the predicted class)'
+    """
+
+    curve: Reliability
+    ax_: Any = field(default=None, init=False, repr=False)
+    figure_: Any = field(default=None, init=False, repr=False)
+
+    figure_size = (4.6, 4.4)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        /,
+        *,
+        sample_weight: Any = None,
+        n_bins: int | None = None,
+        binning: Binning = "equal-mass",
+        ax: Any = None,
+    ) -> "ReliabilityDisplay":
+        """Predict with a classifier, bin, draw."""
+        rows = predict_rows(estimator, X, y, sample_weight=sample_weight)
+        return cls(reliability(rows, n_bins=n_bins, binning=binning)).plot(ax=ax)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y: Any,
+        log_probabilities: Any,
+        /,
+        *,
+        classes: Any,
+        sample_weight: Any = None,
+        n_bins: int | None = None,
+        binning: Binning = "equal-mass",
+        ax: Any = None,
+    ) -> "ReliabilityDisplay":
+        """Bin log-probabilities that are at hand, shape (n, q), and draw."""
+        rows = Predictions.from_log_probabilities(
+            log_probabilities, y, classes=classes, sample_weight=sample_weight
+        )
+        return cls(reliability(rows, n_bins=n_bins, binning=binning)).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> "ReliabilityDisplay":
+        """Draw on `ax`, or on a new pyplot figure.
+
+        Bars along the bottom show the share of rows in each bin, a tenth of the height for the
+        largest.
+        """
+        self.ax_ = axes_or_new(ax, self.figure_size)
+        self.figure_ = self.ax_.figure
+        curve = self.curve
+        self.ax_.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1, label="what it should be")
+        below_above = np.abs(curve.interval.T - curve.accuracy)
+        self.ax_.errorbar(
+            curve.confidence,
+            curve.accuracy,
+            yerr=below_above,
+            fmt="o-",
+            color=BLUE,
+            markersize=4.5,
+            linewidth=1.2,
+            elinewidth=1,
+            capsize=2.5,
+            label="accuracy with 95 % interval",
+        )
+        self.ax_.bar(
+            curve.confidence,
+            0.1 * curve.weight / curve.weight.max(),
+            width=0.02,
+            color=GREY,
+            label="share of the rows",
+        )
+        self.ax_.set(
+            xlim=(0, 1.02),
+            ylim=(0, 1.02),
+            xlabel="confidence (probability of the predicted class)",
+            ylabel="accuracy",
+        )
+        self.ax_.legend(
+            frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0.3
+        )
+        return self
