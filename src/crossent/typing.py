@@ -5,14 +5,14 @@ Shapes: n rows, d features, q classes, p coefficients.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from crossent.certificate import Certificate
+from crossent.certificate import Certificate, TracePoint
 
-__all__ = ["Array", "Block", "FloatArray", "Metric", "Objective", "RowSource"]
+__all__ = ["Array", "Block", "Callback", "FloatArray", "Metric", "Objective", "RowSource"]
 
 Array: TypeAlias = Any
 """Any array-API array: NumPy, PyTorch, JAX, CuPy, array-api-strict."""
@@ -61,6 +61,14 @@ class RowSource(Protocol):
     @property
     def dtype(self) -> np.dtype[Any]: ...
 
+    @property
+    def column_range(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Smallest and largest value of each column."""
+
+    @property
+    def offset_width(self) -> float:
+        """Largest max_j - min_j over the rows of the offset; 0 without one."""
+
     def blocks(self, rows: int | None, dtype: npt.DTypeLike, /) -> Iterator[Block]:
         """Consecutive blocks of at most `rows` rows (None: as large as they come)."""
 
@@ -70,6 +78,10 @@ class RowSource(Protocol):
 
 class Metric(Protocol):
     """A factorised model of the Hessian at one point."""
+
+    @property
+    def quality(self) -> Literal["exact", "sampled", "model"]:
+        """The Hessian of all rows; of a sample of rows; or a simpler model of it."""
 
     def solve(self, gradient: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
         """Map a gradient to ``H⁻¹ gradient``, shape (p,)."""
@@ -93,14 +105,21 @@ class Objective(Protocol):
     def relative_gap(self, value: float, gradient: npt.NDArray[np.float64], /) -> float:
         """The gap formula at a point that may not meet its conditions yet; NaN without one."""
 
+    @property
+    def resolution(self) -> float:
+        """Rounding error of the value, relative to it, in the present arithmetic."""
+
+    def refine(self) -> bool:
+        """Go over to more precise arithmetic; False if there is none."""
+
     def metric(self, w: npt.NDArray[np.float64], rng: np.random.Generator, /) -> Metric:
         """A factorised model of the Hessian at `w`."""
 
     def certify(
         self, w: npt.NDArray[np.float64], /
-    ) -> tuple[npt.NDArray[np.float64], Certificate]:
-        """`w` with its unpenalised part made optimal, and the certificate there."""
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate]:
+        """`w` with its unpenalised part made optimal, the gradient and the certificate there."""
 
 
-Callback: TypeAlias = Callable[[Any, npt.NDArray[np.float64]], bool | None]
+Callback: TypeAlias = Callable[[TracePoint, npt.NDArray[np.float64]], bool | None]
 """Called with a TracePoint and the coefficients; True asks the solver to stop."""

@@ -1,1 +1,6 @@
-"""Filled in below."""
+"""What a solver minimises: source × linear map × penalty → value, gradient, metric, certificate."""
+
+from crossent.objectives.separation import separable, separates
+from crossent.objectives.softmax import SoftmaxObjective
+
+__all__ = ["SoftmaxObjective", "separable", "separates"]

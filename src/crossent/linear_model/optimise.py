@@ -1,0 +1,231 @@
+"""From checked arrays to the optimum: source, objective, start, solver, and back to (q, d)."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
+
+from crossent.certificate import Certificate, Status
+from crossent.errors import InputError
+from crossent.kernels import NUMPY_BLOCKS
+from crossent.linear_model.targets import Targets
+from crossent.objectives import SoftmaxObjective, separable, separates
+from crossent.solvers import Solution, minimise
+from crossent.sources import ArraySource
+from crossent.typing import Callback, FloatArray
+
+__all__ = ["Fit", "Problem", "solve"]
+
+_HESSIANS: dict[str, Literal["auto", "model", "exact"]] = {
+    "auto": "auto",
+    "lbfgs": "model",
+    "newton": "exact",
+}
+_MAX_NEWTON = 12_000  # rows of the exact Hessian: 1.2 GB
+_SEPARABLE_LOSS = 0.05  # nats; above it, and with a penalty, separation is not looked for
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All that determines the optimum.
+
+    Attributes
+    ----------
+    X : ndarray or csr_array, shape (n, d)
+    targets : Targets
+    weight : ndarray, shape (n,)
+        Effective weights, not normalised.
+    offset : ndarray or None, shape (n, q)
+    column_range : (ndarray, ndarray)
+    C : float
+    fit_intercept : bool
+    """
+
+    X: Any
+    targets: Targets
+    weight: npt.NDArray[np.float64]
+    offset: FloatArray | None
+    column_range: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+    C: float
+    fit_intercept: bool
+
+    @property
+    def penalty(self) -> float:
+        """λ of the objective over all q rows of W.
+
+        1/(C·Σw); twice that for two classes, where scikit-learn penalises the one row w₁ - w₀ and
+        symmetric softmax has w₁ = -w₀ at half its length.
+        """
+        if np.isinf(self.C):
+            return 0.0
+        factor = 2.0 if len(self.targets.classes) == 2 else 1.0
+        return float(factor / (self.C * self.weight.sum()))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The optimum over all classes: those without rows have W = 0 and b = -inf.
+
+    Attributes
+    ----------
+    W : ndarray, shape (q, d)
+    b : ndarray, shape (q,)
+    solution : Solution
+    present : ndarray of bool, shape (q,)
+    separable : bool or None
+        Whether planes separate the training classes; None if that was not decided.
+    """
+
+    W: npt.NDArray[np.float64]
+    b: npt.NDArray[np.float64]
+    solution: Solution
+    present: npt.NDArray[np.bool_]
+    separable: bool | None
+
+    @property
+    def certificate(self) -> Certificate:
+        """The solution's."""
+        return self.solution.certificate
+
+
+def solve(
+    problem: Problem,
+    *,
+    start: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None,
+    tol: float,
+    max_passes: int,
+    solver: str,
+    n_threads: int | None,
+    rng: np.random.Generator,
+    callback: Callback | None = None,
+) -> Fit:
+    """The optimum of `problem`.
+
+    Parameters
+    ----------
+    start : (W, b) or None
+        Where to begin; None: W = 0 and b the logarithm of the class frequencies.
+    solver : {"auto", "lbfgs", "newton"}
+    """
+    mass = problem.targets.class_mass(problem.weight)
+    present = mass > 0
+    source = _source(problem, present)
+    _check_newton(solver, source, problem.fit_intercept)
+    objective = SoftmaxObjective(
+        source,
+        NUMPY_BLOCKS,
+        penalty=problem.penalty,
+        fit_intercept=problem.fit_intercept,
+        n_threads=n_threads,
+        hessian=_HESSIANS[solver],
+    )
+    first = _start(objective, mass[present], None if start is None else _rows(start, present))
+    with nullcontext() if n_threads is None else threadpool_limits(n_threads):
+        solution = minimise(
+            objective,
+            first,
+            tol=tol,
+            max_passes=max_passes,
+            rng=rng,
+            callback=callback,
+            memory=0 if solver == "newton" else 20,
+        )
+        W, b = objective.unpack(solution.w)
+        split = _separable(source, solution, W, b, problem)
+    if split and problem.penalty == 0:
+        certificate = replace(solution.certificate, status=Status.SEPARABLE)
+        solution = replace(solution, certificate=certificate)
+    return Fit(*_all_classes(W, b, present), solution, present, split)
+
+
+def _source(problem: Problem, present: npt.NDArray[np.bool_]) -> ArraySource:
+    """The rows, with targets over the classes that have any."""
+    values = problem.targets.values
+    offset = problem.offset
+    if not present.all():
+        if problem.targets.soft:
+            values = values[:, np.flatnonzero(present)]
+        else:
+            values = (np.cumsum(present) - 1)[values]
+            values = np.maximum(values, 0)  # rows of weight 0 may have an absent class
+        offset = None if offset is None else offset[:, present]
+    return ArraySource(
+        problem.X,
+        values,
+        problem.weight / problem.weight.sum(),
+        int(present.sum()),
+        offset,
+        problem.column_range,
+    )
+
+
+def _check_newton(solver: str, source: ArraySource, fit_intercept: bool) -> None:
+    size = source.n_classes * (source.n_features + fit_intercept)
+    if solver == "newton" and size > _MAX_NEWTON:
+        message = (
+            f"solver='newton' factorises a Hessian of {size} rows; the limit is {_MAX_NEWTON}. "
+            "Use solver='auto'."
+        )
+        raise InputError(message)
+
+
+def _rows(
+    start: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]], present: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return start[0][present], start[1][present]
+
+
+def _start(
+    objective: SoftmaxObjective,
+    mass: npt.NDArray[np.float64],
+    given: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None,
+) -> npt.NDArray[np.float64]:
+    """Centred over the classes, where the optimum lies."""
+    if given is None:
+        W = np.zeros((objective.source.n_classes, objective.source.n_features))
+        b = np.log(mass / mass.sum())
+    else:
+        W, b = given
+        b = np.where(np.isfinite(b), b, np.log(mass / mass.sum()))
+        W = W - W.mean(axis=0)
+    return objective.pack(W, b - b.mean())
+
+
+def _separable(
+    source: ArraySource,
+    solution: Solution,
+    W: npt.NDArray[np.float64],
+    b: npt.NDArray[np.float64],
+    problem: Problem,
+) -> bool | None:
+    """Looked for where it matters: without a penalty, or where the loss has almost vanished."""
+    certificate = solution.certificate
+    if certificate.status in (Status.NOT_FINITE, Status.INTERRUPTED):
+        return None
+    loss = certificate.objective - 0.5 * problem.penalty * float(np.vdot(W, W))
+    if problem.penalty > 0 and loss > _SEPARABLE_LOSS:
+        return None
+    block = next(iter(source.blocks(None, source.dtype)))
+    if source.offset is None and separates(block, W, b):
+        return True
+    if problem.penalty > 0:
+        return None
+    return separable(block, n_classes=source.n_classes, fit_intercept=problem.fit_intercept)
+
+
+def _all_classes(
+    W: npt.NDArray[np.float64], b: npt.NDArray[np.float64], present: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    all_W = np.zeros((len(present), W.shape[1]))
+    all_b = np.full(len(present), -np.inf)
+    all_W[present], all_b[present] = W, b
+    return all_W, all_b
+
+
+def as_csr(X: Any) -> Any:
+    """Sparse matrices of any kind as a csr_array; dense arrays as they are."""
+    return sp.csr_array(X) if sp.issparse(X) else X

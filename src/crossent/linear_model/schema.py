@@ -1,0 +1,119 @@
+"""What the training data looked like, kept with the model and compared with what it is given."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from crossent.errors import InputError
+
+__all__ = ["RangeWarning", "Schema", "column_range", "locate_not_finite"]
+
+_MARGIN = 0.5
+
+
+class RangeWarning(UserWarning):
+    """Rows lie far outside the range of the training data."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Names, types and ranges of the training data's columns.
+
+    Attributes
+    ----------
+    names : tuple of str or None
+        Column names, if the data had any.
+    dtypes : tuple of str
+        One per column of a frame; a single one for an array.
+    minimum, maximum : ndarray, shape (d,)
+        Smallest and largest value of each column.
+    """
+
+    names: tuple[str, ...] | None
+    dtypes: tuple[str, ...]
+    minimum: npt.NDArray[np.float64]
+    maximum: npt.NDArray[np.float64]
+
+    def rows_out_of_range(self, X: Any, *, margin: float = 0.0) -> npt.NDArray[np.bool_]:
+        """Which rows have a value outside [minimum - margin·width, maximum + margin·width].
+
+        Columns that were constant in training are passed over: they carry no coefficient.
+
+        Parameters
+        ----------
+        X : ndarray or sparse array, shape (n, d)
+        margin : float
+            In widths (maximum - minimum) of the column.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        low, high = self._limits(margin)
+        lowest, highest = column_range(X)
+        suspects = np.flatnonzero((lowest < low) | (highest > high))
+        if not len(suspects):
+            return np.zeros(X.shape[0], dtype=bool)
+        columns = X[:, suspects]
+        values = columns.toarray() if sp.issparse(columns) else columns
+        outside = (values < low[suspects]) | (values > high[suspects])
+        return np.asarray(outside.any(axis=1))
+
+    def _limits(self, margin: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        width = self.maximum - self.minimum
+        slack = np.where(width > 0, margin * width, np.inf)
+        return self.minimum - slack, self.maximum + slack
+
+    def warn_if_out_of_range(self, X: Any) -> None:
+        """Warn with the share of rows that lie half a range's width or more outside the range."""
+        low, high = self._limits(_MARGIN)
+        lowest, highest = column_range(X)
+        if not ((lowest < low) | (highest > high)).any():
+            return
+        outside = self.rows_out_of_range(X, margin=_MARGIN)
+        column = int(np.flatnonzero((lowest < low) | (highest > high))[0])
+        name = f"column {column}" if self.names is None else f"column {self.names[column]!r}"
+        message = (
+            f"{outside.mean():.1%} of the rows ({outside.sum()} of {len(outside)}) lie far outside "
+            f"the range of the training data: {name} was between {self.minimum[column]:.6g} and "
+            f"{self.maximum[column]:.6g} and is now between {lowest[column]:.6g} and "
+            f"{highest[column]:.6g}. Check units and encoding: the model extrapolates there."
+        )
+        warnings.warn(message, RangeWarning, stacklevel=3)
+
+
+def column_range(X: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Smallest and largest value of each column, two arrays of shape (d,); NaN where NaN is."""
+    if X.shape[0] == 0:
+        return np.full(X.shape[1], np.inf), np.full(X.shape[1], -np.inf)
+    lowest, highest = X.min(axis=0), X.max(axis=0)
+    if sp.issparse(X):
+        lowest, highest = lowest.toarray().ravel(), highest.toarray().ravel()
+    return lowest.astype(np.float64), highest.astype(np.float64)
+
+
+def locate_not_finite(
+    X: Any,
+    lowest: npt.NDArray[np.float64],
+    highest: npt.NDArray[np.float64],
+    names: Any = None,
+) -> None:
+    """Raise if a column's range is not finite, naming the first such value's row and column."""
+    bad = np.flatnonzero(~(np.isfinite(lowest) & np.isfinite(highest)))
+    if X.shape[0] == 0 or not len(bad):
+        return
+    columns = X[:, bad]
+    values = columns.toarray() if sp.issparse(columns) else np.asarray(columns)
+    row, position = np.argwhere(~np.isfinite(values))[0]
+    value = values[row, position]
+    kind = "NaN" if np.isnan(value) else "inf"
+    name = "" if names is None else f" ({names[bad[position]]!r})"
+    message = (
+        f"Input X contains {kind}: {value} in row {row}, column {bad[position]}{name}. Remove or "
+        "impute such values, for instance with sklearn.impute.SimpleImputer in a pipeline."
+    )
+    raise InputError(message)

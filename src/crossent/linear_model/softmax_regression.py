@@ -1,0 +1,376 @@
+"""SoftmaxRegression: scikit-learn's contract on top of the certified optimum."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from crossent.errors import InputError
+from crossent.functional import log_softmax, softmax
+from crossent.linear_model.callbacks import CallbackSupport, PassReporter, metadata, with_callbacks
+from crossent.linear_model.checks import check_classes, check_parameters, read_offset
+from crossent.linear_model.optimise import Fit, Problem, as_csr, solve
+from crossent.linear_model.prediction import (
+    expected_accuracy,
+    linear_logits,
+    public_coefficients,
+    row_surprisal,
+)
+from crossent.linear_model.schema import Schema, column_range, locate_not_finite
+from crossent.linear_model.targets import Targets, effective_weights, is_soft, read_targets
+
+__all__ = ["SoftmaxRegression"]
+
+
+class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
+    """Softmax (multinomial logistic) regression, fitted to a certified optimum.
+
+    Minimises over W of shape (q, d) and b of shape (q,)
+
+        f(W, b) = (1/S) Σᵢ sᵢ [ logsumexp(zᵢ) - yᵢ·zᵢ ] + (λ/2) ‖W‖²,   zᵢ = W xᵢ + b + offsetᵢ,
+
+    with S = Σᵢ sᵢ and λ = 1/(C·S); b carries no penalty. For the same `C` this is the optimum of
+    ``sklearn.linear_model.LogisticRegression``; with two classes ``coef_`` is the one row
+    w₁ - w₀ and the penalty is (λ/2) ‖w₁ - w₀‖², as there. The targets yᵢ may be classes or
+    distributions over classes. Columns need no scaling.
+
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse strength of the penalty; ``np.inf`` for none.
+    fit_intercept : bool, default=True
+    class_weight : dict or "balanced", optional
+        Weights cⱼ of the classes: a row counts sᵢ Σⱼ cⱼ yᵢⱼ. "balanced" gives every class the
+        same share of Σ sᵢ.
+    tol : float, default=1e-6
+        Certified relative gap at which to stop: ``certificate_.relative_gap`` bounds f/f* - 1.
+        Without a penalty: the Newton decrement relative to f.
+    max_iter : int, default=1000
+        Passes over the data.
+    warm_start : bool, default=False
+        Begin at the previous coefficients, matched by class name.
+    classes : array-like of shape (q,), optional
+        All classes, in the order of ``classes_``. A class without rows gets b = -inf: probability
+        0, and stands in ``absent_classes_``. Default: the sorted classes of y, the columns of a
+        frame of distributions, or 0…q-1.
+    solver : {"auto", "lbfgs", "newton"}, default="auto"
+        "auto" is L-BFGS in a two-level model of the Hessian, which is the exact Hessian if
+        q·(d + 1) ≤ 2000. "lbfgs" uses only the leading directions of it, "newton" the exact Hessian
+        of all rows at every step, up to q·(d + 1) = 12,000.
+    n_threads : int, optional
+        Threads of the linear algebra; default: what the libraries are set to.
+    random_state : int, RandomState or None, default=0
+        For the rows from which the Hessian is modelled (more than 20,000 rows only).
+    verbose : int, default=0
+        1: a line every tenth pass; 2: every pass; to standard error.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (q,)
+    coef_ : ndarray of shape (q, d), or (1, d) for two classes
+        float64; the rows sum to zero.
+    intercept_ : ndarray of shape (q,), or (1,)
+    certificate_ : Certificate
+        Objective, duality gap, passes, seconds, and how the fit ended.
+    penalty_ : float
+        λ.
+    trace_ : list of TracePoint
+        One per pass.
+    n_iter_ : ndarray of shape (1,)
+        Passes over the data.
+    schema_ : Schema
+        Names, types and ranges of the training columns.
+    absent_classes_ : ndarray
+        Classes of `classes` that no row of positive weight has.
+    separable_ : bool or None
+        Whether planes separate the training classes; None where that was not examined (a penalty
+        and a loss above 0.05).
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (d,)
+        If X had column names.
+
+    Notes
+    -----
+    Cost: a pass is 4·n·d·q flops. float32 data are worked on in float32 and certified in float64;
+    coefficients and probabilities are float64.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from crossent import SoftmaxRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = SoftmaxRegression().fit(X, y)
+    >>> model.score(X, y)
+    0.9733...
+    >>> model.certificate_.relative_gap < 1e-6
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        C: float = 1.0,
+        fit_intercept: bool = True,
+        class_weight: Any = None,
+        tol: float = 1e-6,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        classes: Any = None,
+        solver: str = "auto",
+        n_threads: int | None = None,
+        random_state: Any = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.C = C
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.classes = classes
+        self.solver = solver
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        """What scikit-learn may give: sparse X too."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None, offset=None):
+        """Fit to the certified optimum.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+            Finite numbers; float32 stays float32, all else becomes float64.
+        y : array-like of shape (n,), or distributions of shape (n, q), dense or sparse
+            Distributions must sum to 1 within 1e-6 (float32: 1e-4) and are then renormalised.
+        sample_weight : array-like of shape (n,), optional
+            Weights sᵢ ≥ 0.
+        offset : array-like of shape (n, q), optional
+            Added to the logits; for two classes also of shape (n,), added to the second's. Give it
+            to the prediction methods too.
+
+        Returns
+        -------
+        SoftmaxRegression
+            Itself.
+
+        Raises
+        ------
+        InputError
+            A parameter, X, y, a weight or the offset cannot be used; fewer than two classes have
+            rows of positive weight.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `tol` was not reached, with the reason and the remedy.
+        """
+        check_parameters(self)
+        if y is None:
+            message = (
+                "requires y to be passed, but the target y is None: pass the classes of the rows."
+            )
+            raise InputError(message)
+        frame = X
+        X = validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+        )
+        previous = self._previous() if self.warm_start else None
+        problem = self._problem(as_csr(X), y, sample_weight, offset)
+        reporter = PassReporter(
+            self, {"X": X, "y": y, "metadata": metadata(sample_weight, offset)}, self.verbose
+        )
+        fitted = solve(
+            problem,
+            start=self._matched(previous, problem.targets),
+            tol=self.tol,
+            max_passes=self.max_iter,
+            solver=self.solver,
+            n_threads=self.n_threads,
+            rng=np.random.default_rng(check_random_state(self.random_state).randint(2**31)),
+            callback=reporter,
+        )
+        self._keep(fitted, problem, frame)
+        reporter.close()
+        if not fitted.certificate.converged:
+            warnings.warn(
+                fitted.certificate.status.value
+                + f" Relative gap {fitted.certificate.relative_gap:.2g} after "
+                f"{fitted.certificate.passes} passes.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def _problem(self, X: Any, y: Any, sample_weight: Any, offset: Any) -> Problem:
+        """The checked data. Raises InputError where they cannot be used."""
+        lowest, highest = column_range(X)
+        locate_not_finite(X, lowest, highest, getattr(self, "feature_names_in_", None))
+        targets = read_targets(y, self.classes)
+        n = X.shape[0]
+        if targets.values.shape[0] != n:
+            message = f"X has {n} rows and y has {targets.values.shape[0]}; they must be as many."
+            raise InputError(message)
+        weight, targets = effective_weights(targets, sample_weight, self.class_weight, n)
+        check_classes(targets, weight, given=self.classes is not None)
+        return Problem(
+            X=X,
+            targets=targets,
+            weight=weight,
+            offset=read_offset(offset, n, len(targets.classes)),
+            column_range=(lowest, highest),
+            C=float(self.C),
+            fit_intercept=bool(self.fit_intercept),
+        )
+
+    def _previous(self) -> tuple[npt.NDArray[Any], Any, Any] | None:
+        """Classes, W and b of the previous fit."""
+        if not hasattr(self, "coef_"):
+            return None
+        if self.coef_.shape[1] != self.n_features_in_:
+            message = (
+                f"warm_start: the previous coefficients have {self.coef_.shape[1]} features and X "
+                f"has {self.n_features_in_}. Set warm_start=False, or fit a new estimator."
+            )
+            raise InputError(message)
+        return self.classes_, *self._symmetric()
+
+    def _matched(
+        self, previous: tuple[npt.NDArray[Any], Any, Any] | None, targets: Targets
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+        """The previous rows of W and b, class by class; new classes start at their prior."""
+        if previous is None:
+            return None
+        names, old_W, old_b = previous
+        place = {name: j for j, name in enumerate(names.tolist())}
+        W = np.zeros((len(targets.classes), old_W.shape[1]))
+        b = np.full(len(targets.classes), -np.inf)
+        for j, name in enumerate(targets.classes.tolist()):
+            if name in place:
+                W[j], b[j] = old_W[place[name]], old_b[place[name]]
+        return W, b
+
+    def _keep(self, fitted: Fit, problem: Problem, frame: Any) -> None:
+        """The fitted attributes."""
+        self.classes_ = problem.targets.classes
+        self.coef_, self.intercept_ = public_coefficients(fitted.W, fitted.b, self.fit_intercept)
+        self.certificate_ = fitted.certificate
+        self.penalty_ = problem.penalty / (2.0 if len(self.classes_) == 2 else 1.0)
+        self.n_iter_ = np.asarray([fitted.certificate.passes], dtype=np.int32)
+        self.absent_classes_ = self.classes_[~fitted.present]
+        self.separable_ = fitted.separable
+        names = getattr(self, "feature_names_in_", None)
+        dtypes = getattr(frame, "dtypes", None)
+        self.schema_ = Schema(
+            names=None if names is None else tuple(names.tolist()),
+            dtypes=(str(problem.X.dtype),) if dtypes is None else tuple(str(t) for t in dtypes),
+            minimum=problem.column_range[0],
+            maximum=problem.column_range[1],
+        )
+
+    def _symmetric(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """One row of W and one b per class, also for two classes."""
+        if len(self.classes_) > 2:
+            return self.coef_, self.intercept_
+        W = np.vstack([-self.coef_ / 2, self.coef_ / 2])
+        b = float(self.intercept_[0])
+        if np.isinf(b):
+            return W, np.array([-np.inf, 0.0]) if b < 0 else np.array([0.0, -np.inf])
+        return W, np.array([-b / 2, b / 2])
+
+    def _logits(self, X: Any, offset: Any) -> npt.NDArray[np.float64]:
+        """Logits of shape (n, q), after X has been checked against the training schema."""
+        check_is_fitted(self)
+        X = validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+            reset=False,
+        )
+        X = as_csr(X)
+        locate_not_finite(X, *column_range(X), getattr(self, "feature_names_in_", None))
+        self.schema_.warn_if_out_of_range(X)
+        logits = linear_logits(X, *self._symmetric())
+        given = read_offset(offset, X.shape[0], len(self.classes_))
+        return logits if given is None else logits + given
+
+    def decision_function(self, X, offset=None):
+        """Logits, the unnormalised log-probabilities.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+        offset : array-like of shape (n, q), optional
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, q), or (n,) for two classes: the log-odds of ``classes_[1]``
+
+        Raises
+        ------
+        InputError
+            NaN or infinity in X, with its row and column.
+        ValueError
+            X has other columns than the training data.
+
+        Warns
+        -----
+        RangeWarning
+            With the share of rows that lie outside the training range by more than half its width.
+        """
+        logits = self._logits(X, offset)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict(self, X, offset=None):
+        """The most probable class of each row, shape (n,). Parameters as `decision_function`."""
+        labels = self._logits(X, offset).argmax(axis=1)
+        return self.classes_[labels]
+
+    def predict_proba(self, X, offset=None):
+        """Probabilities of shape (n, q), in the order of ``classes_``."""
+        return softmax(self._logits(X, offset))
+
+    def predict_log_proba(self, X, offset=None):
+        """Log-probabilities in nats, shape (n, q); computed from logits, not from probabilities."""
+        return log_softmax(self._logits(X, offset))
+
+    def surprisal(self, X, y, offset=None):
+        """-log p(yᵢ | xᵢ) in nats, shape (n,); for distributions the cross-entropy -Σⱼ yᵢⱼ log pᵢⱼ.
+
+        Parameters
+        ----------
+        X : array-like, frame or sparse matrix of shape (n, d)
+        y : array-like of shape (n,) or (n, q)
+            Classes, or distributions in the order of ``classes_``.
+        offset : array-like, optional
+        """
+        log_probabilities = self.predict_log_proba(X, offset)
+        targets = read_targets(y, self.classes_)
+        return row_surprisal(log_probabilities, targets.values)
+
+    def score(self, X, y, sample_weight=None, offset=None):
+        """Mean accuracy; for distributions the expected accuracy, Σᵢ sᵢ yᵢ[prediction] / Σᵢ sᵢ."""
+        logits = self._logits(X, offset)
+        if not is_soft(y):
+            hit = self.classes_[logits.argmax(axis=1)] == np.asarray(y).ravel()
+            return float(np.average(hit, weights=sample_weight))
+        targets = read_targets(y, self.classes_)
+        return expected_accuracy(logits.argmax(axis=1), targets.values, sample_weight)

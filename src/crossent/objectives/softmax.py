@@ -1,0 +1,262 @@
+"""The penalised mean cross-entropy of a linear softmax model, as a solver sees it."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crossent.certificate import Certificate
+from crossent.kernels import Kernel, PassSums
+from crossent.objectives.duality import duality_gap
+from crossent.objectives.metric import (
+    HessianChoice,
+    TwoLevelMetric,
+    build_metric,
+    rows_for_metric,
+    sample_size,
+)
+from crossent.typing import RowSource
+
+__all__ = ["SoftmaxObjective"]
+
+_MANY_CLASSES = 500  # above this the q×q Hessian of the intercept is not formed
+_INTERCEPT_ROUNDS = 4  # Newton converges quadratically; more rounds would be rounding
+_CHEAP_METRIC_FLOPS = 2e9
+_FREE_SHARE = 0.05  # second moments ride along in a pass if they add at most this much work
+
+
+class SoftmaxObjective:
+    """f(W, b) = Σ s_i [logsumexp(z_i) - y_i·z_i] + (λ/2) ‖W‖², z_i = W x_i + b + offset_i.
+
+    The weights s_i sum to 1. The coefficients travel as one vector: W row by row, then b.
+
+    Parameters
+    ----------
+    source : RowSource
+    kernel : Kernel
+    penalty : float
+        λ ≥ 0; b carries none.
+    fit_intercept : bool
+    dtype : dtype, optional
+        Arithmetic of the passes that find the way, float32 or float64; default the data's.
+        Certificates are always computed in float64.
+    n_threads : int, optional
+    hessian : {"auto", "exact", "model"}
+        How metrics are built: see `build_metric`. "exact" takes all rows and all directions.
+    """
+
+    def __init__(
+        self,
+        source: RowSource,
+        kernel: Kernel,
+        *,
+        penalty: float,
+        fit_intercept: bool = True,
+        dtype: np.dtype[Any] | None = None,
+        n_threads: int | None = None,
+        hessian: HessianChoice = "auto",
+    ) -> None:
+        self.source = source
+        self.kernel = kernel
+        self.penalty = penalty
+        self.fit_intercept = fit_intercept
+        self.dtype: np.dtype[Any] = source.dtype if dtype is None else dtype
+        self.n_threads = n_threads
+        self.hessian = hessian
+        self.passes = 0
+        self.metric_builds = 0
+        self._row_curvature: npt.NDArray[np.float64] | None = None
+        self._here: tuple[npt.NDArray[np.float64], PassSums] | None = None
+
+    @property
+    def n_parameters(self) -> int:
+        """q·d, and q more for the intercepts."""
+        return self.source.n_classes * (self.source.n_features + self.fit_intercept)
+
+    def unpack(
+        self, w: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """W of shape (q, d) and b of shape (q,); b is zero without an intercept."""
+        q, d = self.source.n_classes, self.source.n_features
+        W = w[: q * d].reshape(q, d)
+        return W, w[q * d :] if self.fit_intercept else np.zeros(q)
+
+    def pack(
+        self, W: npt.NDArray[np.float64], b: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """The vector that `unpack` takes apart."""
+        return np.concatenate([W.ravel(), b]) if self.fit_intercept else W.ravel().copy()
+
+    def value_and_gradient(
+        self, w: npt.NDArray[np.float64], /
+    ) -> tuple[float, npt.NDArray[np.float64]]:
+        """Value and gradient at `w`, from one pass over the data.
+
+        Cost: 4·n·d·q flops; memory of one block.
+        """
+        share = self.source.n_classes / (4 * max(self.source.n_features, 1))
+        moments = share <= _FREE_SHARE and self.source.n_classes <= _MANY_CLASSES
+        sums = self._pass(w, self.dtype, moments=moments, entropy=False)
+        self._here = (w, sums)
+        W, _ = self.unpack(w)
+        value = float(sums.loss) + 0.5 * self.penalty * float(np.vdot(W, W))
+        return value, self.pack(sums.gradient_W + self.penalty * W, sums.gradient_b)
+
+    def relative_gap(self, value: float, gradient: npt.NDArray[np.float64], /) -> float:
+        """``‖∇_W f‖² / (2λ)`` over the value less itself; NaN for λ = 0.
+
+        A bound on the relative excess only where the intercept is optimal: see `certify`.
+        """
+        if self.penalty == 0:
+            return math.nan
+        gradient_W, _ = self.unpack(gradient)
+        gap = float(np.vdot(gradient_W, gradient_W)) / (2 * self.penalty)
+        return gap / (value - gap) if value > gap else math.inf
+
+    @property
+    def resolution(self) -> float:
+        """Rounding error of the value, relative to it.
+
+        In float32 each logit is rounded by some 1e-7 of its terms; where terms cancel the value is
+        a thousand times smaller than they are (digits + 100: measured 2e-6).
+        """
+        return 1e-5 if self.dtype == np.float32 else 1e-14
+
+    def refine(self) -> bool:
+        """Go over from float32 to float64, block by block."""
+        if self.dtype == np.float64:
+            return False
+        self.dtype = np.dtype(np.float64)
+        return True
+
+    def metric(self, w: npt.NDArray[np.float64], rng: np.random.Generator, /) -> TwoLevelMetric:
+        """The two-level model of the Hessian at `w`, from sampled rows."""
+        W, b = self.unpack(w)
+        self.metric_builds += 1
+        sampled = self._sample_size < self.source.n_rows
+        block = rows_for_metric(
+            self.source, self._row_curvature if sampled else None, rng, self._metric_dtype
+        )
+        return build_metric(
+            block,
+            W,
+            b,
+            penalty=self.penalty,
+            fit_intercept=self.fit_intercept,
+            sampled=sampled,
+            choice=self.hessian,
+        )
+
+    def certify(
+        self, w: npt.NDArray[np.float64], /
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate]:
+        """`w` with its intercept made optimal, the gradient there, and the certificate.
+
+        Each round is one pass in float64. Usually one is enough: the Newton step on the intercept
+        before it uses the second moments of the last pass of the solver.
+        """
+        best: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate] | None = None
+        if self._here is not None and self._here[0] is w:
+            w = self._with_better_intercept(w, self._here[1])
+        for _ in range(_INTERCEPT_ROUNDS):
+            sums = self._pass(w, np.dtype(np.float64), moments=True, entropy=True)
+            gradient, certificate, slack = self._judge(w, sums)
+            if best is None or _rank(certificate) < _rank(best[2]):
+                best = (w, gradient, certificate)
+            elif best is not None:
+                break
+            if not slack > 0.05 * (certificate.gap - slack):
+                break
+            w = self._with_better_intercept(w, sums)
+        assert best is not None
+        return best
+
+    def _judge(
+        self, w: npt.NDArray[np.float64], sums: PassSums
+    ) -> tuple[npt.NDArray[np.float64], Certificate, float]:
+        """Gradient, certificate, and the part of the gap that the intercept is to blame for."""
+        W, _ = self.unpack(w)
+        value = float(sums.loss) + 0.5 * self.penalty * float(np.vdot(W, W))
+        gradient = self.pack(sums.gradient_W + self.penalty * W, sums.gradient_b)
+        norm = float(np.linalg.norm(gradient))
+        if self.penalty == 0:
+            nan = math.nan
+            return gradient, Certificate("stationary", value, nan, nan, norm), 0.0
+        gap, slack = duality_gap(
+            *self.unpack(w),
+            sums,
+            penalty=self.penalty,
+            fit_intercept=self.fit_intercept,
+            column_range=self.source.column_range,
+            offset_width=self.source.offset_width,
+        )
+        relative = gap / (value - gap) if value > gap else math.inf
+        return gradient, Certificate("gap", value, gap, relative, norm), slack
+
+    def _with_better_intercept(
+        self, w: npt.NDArray[np.float64], sums: PassSums
+    ) -> npt.NDArray[np.float64]:
+        """`w` after one step on b alone: Newton's, or b += log(ȳ/p̄) for very many classes."""
+        if not self.fit_intercept or sums.mean_probability is None:
+            return w
+        W, b = self.unpack(w)
+        mean, residual = sums.mean_probability, sums.gradient_b
+        if sums.second_moment is None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                step = np.log(mean - residual) - np.log(mean)
+            step[~np.isfinite(step)] = 0.0
+        else:
+            hessian = np.diag(mean) - sums.second_moment
+            hessian += mean.max() / len(mean)  # along (1, …, 1), where it is singular
+            step = -np.linalg.solve(hessian, residual)
+        step -= step.mean()
+        step *= min(1.0, 1.0 / max(float(np.ptp(step)), 1e-300))
+        return self.pack(W, b + step)
+
+    def _pass(
+        self,
+        w: npt.NDArray[np.float64],
+        dtype: np.dtype[Any],
+        *,
+        moments: bool,
+        entropy: bool,
+    ) -> PassSums:
+        """One pass over the data in `dtype`."""
+        W, b = self.unpack(w)
+        q = self.source.n_classes
+        sums = PassSums(gradient_W=np.zeros(W.shape), gradient_b=np.zeros(q))
+        if moments:
+            sums = replace(sums, mean_probability=np.zeros(q))
+            if q <= _MANY_CLASSES:
+                sums.second_moment = np.zeros((q, q))
+        if entropy:
+            sums.entropy = np.zeros(())
+        if self._row_curvature is None and self._sample_size < self.source.n_rows:
+            self._row_curvature = np.empty(self.source.n_rows)
+        sums.row_curvature = self._row_curvature
+        for block in self.source.blocks(self.kernel.block_rows, dtype):
+            self.kernel.accumulate(block, W, b, sums, self.n_threads)
+        self.passes += 1
+        return sums
+
+    @property
+    def _sample_size(self) -> int:
+        return self.source.n_rows if self.hessian == "exact" else sample_size(self.source)
+
+    @property
+    def _metric_dtype(self) -> np.dtype[Any]:
+        """float64 where it costs little: rounding in the model of the Hessian costs passes."""
+        q, d = self.source.n_classes, self.source.n_features
+        flops = self._sample_size * (d * d + min(q * (d + 1), 1000) ** 2)
+        return (
+            np.dtype(np.float64)
+            if self.hessian == "exact" or flops < _CHEAP_METRIC_FLOPS
+            else self.source.dtype
+        )
+
+
+def _rank(certificate: Certificate) -> float:
+    """Smaller is better."""
+    return certificate.gradient_norm if math.isnan(certificate.gap) else certificate.gap
