@@ -36,6 +36,7 @@ __all__ = [
     "find_namespace",
     "row_sum_tolerance",
     "unit_of_information",
+    "working_dtype",
 ]
 
 Namespace: TypeAlias = Any
@@ -63,7 +64,7 @@ def find_namespace(**named: Any) -> Namespace:
 def as_device_array(xp: Namespace, value: Any, name: str, device: Any) -> Array:
     """`value` as an array of `xp`: arrays as they are, lists and frames by way of NumPy."""
     if array_api_compat.is_array_api_obj(value):
-        return xp.asarray(value)  # NumPy's scalars become arrays, arrays stay what they are
+        return np.asarray(value) if isinstance(value, np.generic) else value
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
@@ -129,13 +130,18 @@ def as_integers(xp: Namespace, value: Any, name: str, like: Array) -> Array:
 
 
 def cast(xp: Namespace, x: Array, dtype: Any) -> Array:
-    """`x` in another dtype; NumPy's scalars, which have no ``astype`` in the standard, too."""
-    return x if x.dtype == dtype else xp.astype(xp.asarray(x), dtype, copy=False)
+    """`x` in another dtype."""
+    return x if x.dtype == dtype else xp.astype(x, dtype, copy=False)
+
+
+def working_dtype(xp: Namespace, dtype: Any) -> Any:
+    """The dtype of the arithmetic: float32 for the 16-bit floats, else the same."""
+    return xp.float32 if xp.finfo(dtype).bits < 32 else dtype
 
 
 def as_working(xp: Namespace, x: Array) -> Array:
-    """`x` in the dtype of the arithmetic: float32 for the 16-bit floats, else its own."""
-    return cast(xp, x, xp.float32) if xp.finfo(x.dtype).bits < 32 else x
+    """`x` in the dtype of the arithmetic."""
+    return cast(xp, x, working_dtype(xp, x.dtype))
 
 
 def as_wide(xp: Namespace, x: Array) -> Array:
@@ -271,7 +277,7 @@ def check_labels(xp: Namespace, labels: Array, n_classes: int, ignore_index: int
 def check_weights(xp: Namespace, weights: Array, name: str) -> None:
     """Raise unless all weights are finite and not negative."""
     bad = ~(xp.isfinite(weights) & (weights >= 0))
-    rule = "weights must be finite and not negative. Give rows that do not count the weight 0."
+    rule = "weights must be finite and not negative. Weight 0 leaves a row or class out."
     check_entries(xp, bad, weights, name, rule)
 
 

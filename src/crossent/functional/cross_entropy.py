@@ -72,7 +72,8 @@ def softmax_cross_entropy(
     -------
     Array, shape () or (...)
         In the library, dtype and device of `logits`. Excluded classes with y = 0 contribute 0; inf
-        where y > 0. NaN where a row without a softmax has a weight.
+        where y > 0 at an excluded class, or at one whose distance from the largest logit exceeds
+        the largest float. NaN where a row without a softmax has a weight.
 
     Raises
     ------

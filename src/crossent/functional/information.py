@@ -27,6 +27,7 @@ from crossent._arrays import (
     check_shape,
     row_sum_tolerance,
     unit_of_information,
+    working_dtype,
 )
 from crossent.functional import _information
 from crossent.functional._cross_entropy import loss_of_targets
@@ -379,7 +380,7 @@ def _enter(
     """Library, checked arrays of one shape with outcomes on the last axis, dtype to return."""
     xp, arrays = as_floats(**named)
     dtype = xp.result_type(*arrays)
-    working = as_working(xp, xp.zeros((), dtype=dtype)).dtype
+    working = working_dtype(xp, dtype)
     entered = []
     for name, x in zip(named, arrays, strict=True):
         check_axis(x, axis, name)

@@ -9,12 +9,12 @@ from crossent._arrays import (
     Namespace,
     as_floats,
     as_wide,
-    as_working,
     cast,
     check_axis,
     check_choice,
     check_fraction,
     check_shape,
+    working_dtype,
 )
 from crossent.functional._weighted_rows import read_rows
 from crossent.functional.cross_entropy import reduce_losses, row_losses, weighted_gradient
@@ -30,7 +30,7 @@ class LinearCrossEntropy:
     Attributes
     ----------
     loss : Array, shape ()
-        In nats, in the dtype of the logits.
+        In nats, in the common dtype of X, W and b.
     gradient_X : Array, shape (..., d)
     gradient_W : Array, shape (q, d)
     gradient_b : Array or None, shape (q,)
@@ -106,7 +106,8 @@ def linear_softmax_cross_entropy(
     """
     check_choice(reduction, "reduction", ("mean", "sum"))
     smoothing = check_fraction(label_smoothing, "label_smoothing")
-    xp, x, w, intercepts, logits = _linear_logits(X, W, b)
+    xp, x, w, intercepts, dtype = _read_layer(X, W, b)
+    logits = _linear_logits(xp, x, w, intercepts, dtype)
     rows = read_rows(
         logits,
         y,
@@ -122,7 +123,7 @@ def linear_softmax_cross_entropy(
     counts = xp.expand_dims(rows.weights != 0, axis=-1)
     used_x = as_wide(xp, xp.reshape(xp.where(counts, x, xp.zeros_like(x)), (-1, x.shape[-1])))
     return LinearCrossEntropy(
-        loss=loss,
+        loss=cast(xp, loss, dtype),
         gradient_X=cast(xp, by_x, x.dtype),
         gradient_W=cast(xp, xp.matmul(flat_g.T, used_x), w.dtype),
         gradient_b=None
@@ -131,17 +132,20 @@ def linear_softmax_cross_entropy(
     )
 
 
-def _linear_logits(X: Any, W: Any, b: Any) -> tuple[Namespace, Array, Array, Array | None, Array]:
-    """Library, X, W, b as floats, and the logits rounded to the common dtype of the three."""
+def _read_layer(X: Any, W: Any, b: Any) -> tuple[Namespace, Array, Array, Array | None, Any]:
+    """Library, X, W, b as floats of fitting shapes, and their common dtype."""
     named = {"X": X, "W": W} if b is None else {"X": X, "W": W, "b": b}
     xp, arrays = as_floats(**named)
-    x, w, b = (*arrays, None)[:3]
+    x, w, intercepts = (*arrays, None)[:3]
     check_axis(x, -1, "X")
-    check_shape(w, (*w.shape[:-1][:1], x.shape[-1]), "W", "(classes, features of X)")
-    dtype = xp.result_type(*arrays)
-    working = as_working(xp, xp.zeros((), dtype=dtype)).dtype
+    check_shape(w, (*w.shape[:1], x.shape[-1]), "W", "(classes, features of X)")
+    if intercepts is not None:
+        check_shape(intercepts, (w.shape[0],), "b", "one intercept per class")
+    return xp, x, w, intercepts, xp.result_type(*arrays)
+
+
+def _linear_logits(xp: Namespace, x: Array, w: Array, b: Array | None, dtype: Any) -> Array:
+    """X Wᵀ + b in the dtype of the arithmetic."""
+    working = working_dtype(xp, dtype)
     logits = xp.matmul(cast(xp, x, working), cast(xp, w, working).T)
-    if b is not None:
-        check_shape(b, (w.shape[0],), "b", "one intercept per class")
-        logits = logits + cast(xp, b, working)
-    return xp, x, w, b, logits
+    return logits if b is None else logits + cast(xp, b, working)

@@ -232,11 +232,13 @@ def real_softmax(x: Any, /, *, inverse_temperature: float = 1.0, axis: int = -1)
             "which real_softmax(x) - log(n) / inverse_temperature tends to."
         )
         raise InputError(message)
-    sign = math.copysign(1.0, sharpness)
     if not math.isinf(sharpness):
         check_positive(xp, abs(sharpness), "abs(inverse_temperature)", numbers.dtype)
-    # Exact: the soft minimum of x is the soft maximum of -x, negated.
-    return cast(xp, sign * _soft_maximum(xp, sign * numbers, axis, abs(sharpness)), dtype)
+    if sharpness > 0:
+        soft = _soft_maximum(xp, numbers, axis, sharpness)
+    else:  # exact, and 0 - 0 is 0 where -0 would look odd
+        soft = 0 - _soft_maximum(xp, -numbers, axis, -sharpness)
+    return cast(xp, soft, dtype)
 
 
 @np.errstate(all="ignore")
