@@ -104,6 +104,13 @@ def test_a_data_set_that_crossent_data_lacks_is_fetched(server, tmp_path, monkey
     assert_loaded(datasets.load("mnist"))
 
 
+def test_a_given_data_home_stands_before_crossent_data(server, tmp_path, monkeypatch):
+    (tmp_path / "data" / "mnist").mkdir(parents=True)  # would be an error: its files are missing
+    monkeypatch.setenv("CROSSENT_DATA", str(tmp_path / "data"))
+
+    assert_loaded(datasets.load("mnist", data_home=tmp_path / "home"))
+
+
 def test_a_damaged_cached_file_is_fetched_again_and_said_so(server, tmp_path, caplog):
     datasets.load("mnist", data_home=tmp_path)
     damaged = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
