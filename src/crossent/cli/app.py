@@ -1,0 +1,203 @@
+"""The commands and their options; what they do is in the modules beside this one.
+
+Those modules are imported inside the commands, because ``crossent --help`` should not wait for
+scikit-learn.
+"""
+
+import enum
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossent.cli import texts
+from crossent.cli.messages import Messages
+from crossent.cli.outcome import one_line_errors
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class ClassWeight(enum.StrEnum):
+    """Values of ``--class-weight``."""
+
+    BALANCED = "balanced"
+
+
+class PartName(enum.StrEnum):
+    """Values of ``--part``."""
+
+    AUTO = "auto"
+    TRAIN = "train"
+    TEST = "test"
+    ALL = "all"
+
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="Name of a data set (see crossent datasets), a CSV table of numbers with a header, "
+        "or a file of images in IDX format.",
+        show_default=False,
+    ),
+]
+ModelFile = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A file that crossent fit has written.")
+]
+Target = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Column of the table that holds the class [last one]."),
+]
+PartOption = Annotated[
+    PartName, typer.Option(help="Rows of a data set that has test rows; auto: the test rows.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from crossent import __version__
+
+        typer.echo(f"crossent {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=texts.CROSSENT)
+def crossent(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Softmax regression, fitted to a certified optimum."""
+
+
+@app.command(help=texts.FIT)
+def fit(
+    data: Data,
+    target: Target = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to save the model.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Where to write the report.")
+    ] = None,
+    C: Annotated[
+        float,
+        typer.Option("--C", "-C", help="Weight of the data against the penalty; inf: no penalty."),
+    ] = 1.0,
+    tol: Annotated[
+        float, typer.Option(help="Relative gap to the optimum at which the fit ends.")
+    ] = 1e-6,
+    max_iter: Annotated[int, typer.Option(min=1, help="Most passes over the data.")] = 1000,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|SHARE",
+            help="Rows to test with: a file like DATA, or a share of each class (0: none) "
+            "[the data's own test set, else 0.25].",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split and the solver.")] = 0,
+    no_intercept: Annotated[
+        bool, typer.Option("--no-intercept", help="Fit without intercepts.")
+    ] = False,
+    class_weight: Annotated[
+        ClassWeight | None, typer.Option(help="balanced: every class counts the same.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads to compute with [all].")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Fit, certify, test, save and report."""
+    messages = Messages(quiet=quiet)
+    with one_line_errors(messages, debug=debug):
+        from crossent.cli.fitting import FitRequest, run_fit
+
+        estimator = {
+            "C": C,
+            "tol": tol,
+            "max_iter": max_iter,
+            "fit_intercept": not no_intercept,
+            "class_weight": class_weight and class_weight.value,
+            "n_threads": threads,
+        }
+        command = shlex.join(["crossent", *sys.argv[1:]])
+        request = FitRequest(data, target, test, seed, model, report, estimator, as_json, command)
+        code = run_fit(request, messages)
+    raise typer.Exit(code)
+
+
+@app.command(help=texts.EVALUATE)
+def evaluate(
+    model: ModelFile,
+    data: Data,
+    target: Target = None,
+    part: PartOption = PartName.AUTO,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Evaluate a saved model on labelled rows."""
+    messages = Messages(quiet=quiet)
+    with one_line_errors(messages, debug=debug):
+        from crossent.cli.applying import run_evaluate
+
+        run_evaluate(model, data, messages, target=target, part=part.value, as_json=as_json)
+
+
+@app.command(help=texts.PREDICT)
+def predict(
+    model: ModelFile,
+    data: Data,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Where to write [stdout].")
+    ] = None,
+    target: Target = None,
+    part: PartOption = PartName.AUTO,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line instead of CSV.")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Classes and probabilities of rows."""
+    messages = Messages(quiet=quiet)
+    with one_line_errors(messages, debug=debug):
+        from crossent.cli.applying import run_predict
+
+        run_predict(
+            model,
+            data,
+            messages,
+            target=target,
+            part=part.value,
+            output=output,
+            as_json=as_json,
+        )
+
+
+@app.command()
+def datasets(
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the data sets that DATA can name."""
+    with one_line_errors(Messages(), debug=debug):
+        from crossent.cli.listing import run_datasets
+
+        run_datasets(as_json=as_json)

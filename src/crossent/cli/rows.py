@@ -1,0 +1,185 @@
+"""Which rows a command works on: opened by name or path, and split for a test."""
+
+import difflib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crossent.datasets import Dataset, open_dataset
+from crossent.errors import InputError
+
+__all__ = ["Part", "Split", "feature_names", "part_of", "select_features", "split_rows"]
+
+_DEFAULT_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Split:
+    """Data with rows to fit and rows to test.
+
+    Attributes
+    ----------
+    data : Dataset
+        Without test rows if none are wanted.
+    kind : {"given", "file", "fraction", "none"}
+    sentence : str
+        Where the test rows come from.
+    """
+
+    data: Dataset
+    kind: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a data set to evaluate or predict.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, d)
+    y : ndarray, shape (n,), or None
+    sentence : str
+        Which rows they are.
+    """
+
+    X: npt.NDArray[Any]
+    y: npt.NDArray[Any] | None
+    sentence: str
+
+
+def split_rows(data: Dataset, test: str | None, *, target: str | None, seed: int) -> Split:
+    """Decide which rows test the model.
+
+    Parameters
+    ----------
+    data : Dataset
+    test : str or None
+        A share of the rows between 0 and 1 (0: no test), or a file. None: the test set that comes
+        with the data, else a quarter of the rows.
+    target : str or None
+        Name of the target column, for a file.
+    seed : int
+        Of the generator that picks the share.
+    """
+    share = _share(test)
+    if share is None and test is not None:
+        return _with_file(data, test, target)
+    if share is None and data.X_test is not None:
+        return Split(data, "given", f"{len(data.X_test)} rows of its own test set")
+    if share == 0:
+        alone = replace(data, X_test=None, y_test=None)
+        return Split(alone, "none", "no rows held out: nothing below says how new rows would fare")
+    return _held_out(data, _DEFAULT_SHARE if share is None else share, seed)
+
+
+def part_of(data: Dataset, part: str, /) -> Part:
+    """The rows named by `part`: "train", "test", "all", or "auto": test rows if there are any."""
+    if part == "test" and data.X_test is None:
+        message = f"{data.name} has no test rows. Use --part all."
+        raise InputError(message)
+    if data.X_test is None or part == "train":
+        which = "training rows" if data.X_test is not None else "rows"
+        return Part(data.X_train, data.y_train, f"{len(data.y_train)} {which} of {data.name}")
+    if part == "all":
+        X = np.concatenate([data.X_train, data.X_test])
+        y = np.concatenate([data.y_train, np.asarray(data.y_test)])
+        return Part(X, y, f"all {len(X)} rows of {data.name}")
+    return Part(data.X_test, data.y_test, f"{len(data.X_test)} test rows of {data.name}")
+
+
+def feature_names(model: Any, /) -> tuple[str, ...] | None:
+    """Names of the columns that a model was fitted to; None if they had none."""
+    names = getattr(getattr(model, "schema_", None), "names", None)
+    if names is None:
+        names = getattr(model, "feature_names_in_", None)
+    return None if names is None else tuple(map(str, names))
+
+
+def select_features(
+    model: Any, X: npt.NDArray[Any], names: tuple[str, ...], /, *, source: str
+) -> npt.NDArray[Any]:
+    """The columns that the model was fitted to, in its order, found by their names.
+
+    Where the model knows no names, their number must agree.
+
+    Raises
+    ------
+    InputError
+        A column is missing, or their number differs.
+    """
+    wanted = feature_names(model)
+    if wanted is None:
+        if X.shape[1] != model.n_features_in_:
+            message = (
+                f"{source} has {X.shape[1]} features and the model was fitted to "
+                f"{model.n_features_in_}. Give data with the same columns."
+            )
+            raise InputError(message)
+        return X
+    return _in_order(X, names, wanted, source, "the model")
+
+
+def _in_order(
+    X: npt.NDArray[Any],
+    names: tuple[str, ...],
+    wanted: tuple[str, ...],
+    source: str,
+    wanted_by: str,
+) -> npt.NDArray[Any]:
+    """The wanted columns of X, in the order wanted."""
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        close = difflib.get_close_matches(missing[0], names, n=1)
+        offer = f" (there is {close[0]!r})" if close else ""
+        message = (
+            f"{source} has no column {missing[0]!r}{offer}; {len(missing)} of the {len(wanted)} "
+            f"features of {wanted_by} are missing. Give data with the same columns."
+        )
+        raise InputError(message)
+    if names == wanted:
+        return X
+    return X[:, [names.index(name) for name in wanted]]
+
+
+def _share(test: str | None) -> float | None:
+    """The share that `test` names; None if it is no number."""
+    try:
+        share = float(test or "")
+    except ValueError:
+        return None
+    if not 0 <= share < 1:
+        message = f"--test {test}: a share of the rows must be at least 0 and less than 1."
+        raise InputError(message)
+    return share
+
+
+def _with_file(data: Dataset, path: str, target: str | None) -> Split:
+    other = open_dataset(path, target=target)
+    X = _in_order(other.X_train, other.feature_names, data.feature_names, path, data.name)
+    sentence = f"{len(other.y_train)} rows of {Path(path).name}"
+    return Split(replace(data, X_test=X, y_test=other.y_train), "file", sentence)
+
+
+def _held_out(data: Dataset, share: float, seed: int) -> Split:
+    """Hold out a share of each class, at least one row of each and never all."""
+    rng = np.random.default_rng(seed)
+    classes, labels, counts = np.unique(data.y_train, return_inverse=True, return_counts=True)
+    if counts.min() < 2:
+        lonely = classes[counts.argmin()]
+        message = (
+            f"Class {lonely} has a single row, which cannot be both fitted and tested. "
+            "Add rows, leave the class out, or fit without a test: --test 0."
+        )
+        raise InputError(message)
+    test = np.zeros(labels.size, dtype=bool)
+    for label, count in enumerate(counts):
+        size = min(max(round(share * count), 1), count - 1)
+        test[rng.permutation(np.flatnonzero(labels == label))[:size]] = True
+    X, y = data.X_train, data.y_train
+    split = replace(data, X_train=X[~test], y_train=y[~test], X_test=X[test], y_test=y[test])
+    sentence = f"{test.sum()} rows held out, {share:g} of each class, seed {seed}"
+    return Split(split, "fraction", sentence)

@@ -1,0 +1,74 @@
+"""A certificate and evaluations, as text for people and as records for JSON."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from crossent.certificate import Certificate
+from crossent.inspection import Evaluation, certificate_in_words, verdict
+
+__all__ = ["certificate_record", "certificate_text", "evaluation_table"]
+
+_LOG_2 = math.log(2)
+
+
+def certificate_record(certificate: Certificate, /) -> dict[str, Any]:
+    """The certificate's numbers, its status by name, and its sentences."""
+    return asdict(certificate) | {
+        "status": certificate.status.name.lower(),
+        "converged": certificate.converged,
+        "in_words": list(certificate_in_words(certificate)),
+    }
+
+
+def certificate_text(certificate: Certificate, /) -> Group:
+    """Badge and effort, and below them a sentence to a line."""
+    short = verdict(certificate)
+    style = {"good": "bold green", "warning": "bold yellow", "neutral": "bold"}[short.tone]
+    effort = f", {certificate.passes} passes over the data, {certificate.seconds:.2f} s"
+    sentences = (Text(sentence) for sentence in certificate_in_words(certificate))
+    return Group(
+        Text.assemble("Certificate: ", (short.badge, style), effort),
+        *(Padding(sentence, (0, 0, 0, 2), expand=False) for sentence in sentences),
+    )
+
+
+def evaluation_table(evaluations: Mapping[str, Evaluation], /) -> Table:
+    """Cross-entropy beside its baselines and accuracy, a column for each set of rows."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=any(evaluations))
+    table.add_column("")
+    for name in evaluations:
+        table.add_column(name, justify="right")
+    columns = [_cells(evaluation) for evaluation in evaluations.values()]
+    for label in columns[0]:
+        table.add_row(label, *(column.get(label, "") for column in columns))
+    return table
+
+
+def _cells(evaluation: Evaluation) -> dict[str, str]:
+    """Text of each row of the table."""
+    low, high = evaluation.accuracy_interval
+    nats = evaluation.cross_entropy
+    cells = {
+        "rows": str(evaluation.n_rows),
+        "cross-entropy, nats": _short(nats),
+        "cross-entropy, bits": _short(nats / _LOG_2),
+        "  of the class frequencies, nats": _short(evaluation.frequency_baseline),
+        "  of knowing nothing, nats": _short(evaluation.uniform_baseline),
+        "accuracy": f"{100 * evaluation.accuracy:.2f} %",
+        "  95 % interval": f"{100 * low:.2f} to {100 * high:.2f} %",
+    }
+    if evaluation.soft_targets:
+        cells["  of the targets themselves, nats"] = _short(evaluation.target_entropy)
+    return cells
+
+
+def _short(entropy: float) -> str:
+    """Four decimals, or two digits of what is too small for them."""
+    return f"{entropy:.4f}" if entropy == 0 or entropy >= 1e-3 else f"{entropy:.2g}"

@@ -1,0 +1,56 @@
+"""What ``crossent --help`` and the commands' ``--help`` say.
+
+A paragraph that begins with a backspace keeps its line breaks: the convention of typer and click.
+"""
+
+__all__ = ["CROSSENT", "EVALUATE", "FIT", "PREDICT"]
+
+CROSSENT = """\b
+Examples:
+  crossent fit digits --model digits.skops --report digits.html
+  crossent fit flowers.csv --target species --model flowers.skops
+  crossent evaluate flowers.skops more_flowers.csv --target species
+  crossent predict flowers.skops new_flowers.csv --output classes.csv
+  crossent datasets
+
+Softmax regression, fitted to a certified optimum, evaluated, explained and reported.
+
+\b
+Answers go to stdout, everything else to stderr. Exit codes:
+  0    done
+  1    the data, a file or an option's value cannot be used; stderr says why
+  2    the command line itself is wrong
+  3    fit: all was written, but the tolerance was not reached
+  130  Ctrl-C; after the first one fit still writes the best model so far
+"""
+
+FIT = """\b
+Fit a softmax regression, certify it, test it, save it and report on it.
+
+\b
+Examples:
+  crossent fit digits --model digits.skops --report digits.html
+  crossent fit train.csv --target species --test new.csv --model m.skops
+
+Ctrl-C ends the fit after the running pass and keeps the best model so far, marked as not
+converged; a second Ctrl-C aborts, and nothing is written.
+"""
+
+EVALUATE = """\b
+Cross-entropy and accuracy of a saved model on labelled rows.
+
+\b
+Example:
+  crossent evaluate flowers.skops more_flowers.csv --target species
+"""
+
+PREDICT = """\b
+Class and probabilities of each row; its surprisal in nats where its class is known.
+
+\b
+Examples:
+  crossent predict flowers.skops new_flowers.csv
+  crossent predict digits.skops digits --json | head
+
+A table may come with the column of classes or without it.
+"""
