@@ -262,3 +262,16 @@ def test_a_model_with_only_predict_proba_will_do():
 
     assert rows.surprisal == pytest.approx([math.log(2)] * 2, rel=1e-15)
     assert evaluation(rows).accuracy == 0.5  # ties go to the first class
+
+
+@pytest.mark.parametrize("n", [20, 49, 1000])
+def test_an_accuracy_is_never_above_one(n):
+    # 20 times 1/20 is 1 + 2.2e-16 in float64.
+    rows = Predictions.from_log_probabilities(
+        np.log(np.tile([0.75, 0.25], (n, 1))), np.zeros(n, dtype=int), classes=[0, 1]
+    )
+
+    found = evaluation(rows)
+    assert found.accuracy == pytest.approx(1.0, rel=1e-15)
+    assert found.accuracy <= 1.0
+    assert found.accuracy_interval[1] == 1.0

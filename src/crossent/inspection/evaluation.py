@@ -142,7 +142,7 @@ def evaluation(
     1.5
     """
     weights = rows.sample_weight / rows.sample_weight.sum()
-    accuracy = float(weights @ rows.hits)
+    accuracy = min(float(weights @ rows.hits), 1.0)  # rounded weights may sum to 1 + 2e-16
     surprisal = rows.surprisal
     # A row of weight 0 must not turn an infinite surprisal into NaN.
     mean = float(weights[weights > 0] @ surprisal[weights > 0])
