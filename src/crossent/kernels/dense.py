@@ -1,0 +1,205 @@
+"""The pass over dense rows: how it is cut up, and which thread does what.
+
+*Fused*, for parameters of up to a few megabytes: rows are cut into chunks, a chunk into blocks of
+rows that stay in the second-level cache. Each block is read from memory once: logits, softmax,
+gradient. A chunk has its own float64 sums; they are added in order, so that neither the number of
+threads (up to 16) nor their timing changes a bit of the result.
+
+*Tiled*, for many classes, where sums for each chunk would not fit: a superblock of rows at a time,
+first its residuals, by rows, then its part of the gradient, by classes. All threads share one
+gradient; the result does not depend on their number at all.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crossent.kernels import dense_entry, threads
+from crossent.kernels.packing import Packing, packing_of
+from crossent.kernels.records import (
+    RowSums,
+    aligned_zeros,
+    empty_sums,
+    merge,
+    targets_of,
+    weights_of,
+)
+from crossent.kernels.sums import PassSums
+from crossent.typing import Block
+
+__all__ = ["accumulate"]
+
+_BLOCK_BYTES = 320 * 1024
+"""Of X in one block: with W and the gradient it fits a second-level cache of 1 MB."""
+_FUSED_BYTES = 4 * 2**20
+"""Of one chunk's gradient; above it the pass is tiled."""
+_CHUNKS = 16
+_CHUNK_ROWS = 512
+_SUPERBLOCK_BYTES = 32 * 2**20
+"""Of logits of one superblock."""
+_LOGIT_BYTES = 1024 * 1024
+"""Of logits of one block."""
+_ROWS_AT_ONCE = 256
+"""Rows that a gradient is added up over in float32."""
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What all chunks of a pass share."""
+
+    X: npt.NDArray[Any]
+    W: npt.NDArray[Any]
+    b: npt.NDArray[Any]
+    block: Block
+    out: PassSums
+    packing: Packing
+    largest_weight: float
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.X.dtype
+
+    @property
+    def n_classes(self) -> int:
+        return int(self.W.shape[0])
+
+    def sums(self, width: int, block_rows: int, rows: int) -> RowSums:
+        """Zeros for one chunk."""
+        lanes = self.packing.lanes
+        class_width = -(-self.n_classes // lanes) * lanes
+        return empty_sums(self.out, self.n_classes, width, class_width, block_rows, rows)
+
+    def sum_rows(
+        self, X: npt.NDArray[Any], rows: slice, sums: RowSums, Z: Any, j: int, block_rows: int,
+        *, copied: bool, fused: bool,
+    ) -> None:  # fmt: skip
+        """Run the compiled pass over `rows` of the block, whose features are X."""
+        offset = np.zeros((0, 0), self.dtype)
+        if self.block.offset is not None:
+            offset = np.array(self.block.offset[rows], self.dtype, order="C")
+        weight = weights_of(self.block, rows, self.dtype, self.largest_weight)
+        targets = targets_of(self.block, rows, self.dtype)
+        dense_entry.sum_rows(self.dtype)(
+            X, self.W, self.b, weight, targets, offset, sums, Z, j, block_rows,
+            self.packing.full, self.packing.tail, copied, fused,
+        )  # fmt: skip
+
+
+def _begin(
+    block: Block, W: npt.NDArray[np.float64], b: npt.NDArray[np.float64], out: PassSums
+) -> _Pass:
+    X = np.asarray(block.X)
+    if X.itemsize not in X.strides:
+        X = np.ascontiguousarray(X)
+    packing = packing_of(X, dense_entry.VECTOR_BYTES // X.itemsize)
+    return _Pass(
+        X=X,
+        W=packing.pack(W, X.dtype),
+        b=b.astype(X.dtype),
+        block=block,
+        out=out,
+        packing=packing,
+        largest_weight=float(block.sample_weight.max(initial=0.0)) or 1.0,
+    )
+
+
+def _cuts(n: int, parts: int, multiple: int) -> list[slice]:
+    """0 … n in at most `parts` ranges that begin at multiples of `multiple`."""
+    size = max(-(-n // (parts * multiple)), 1) * multiple
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def _rounded(rows: int, low: int, high: int) -> int:
+    """`rows` within bounds, and a multiple of 16."""
+    return min(max(rows, low), high) // 16 * 16
+
+
+def _fused(run: _Pass, n_threads: int) -> None:
+    n, q = run.X.shape[0], run.n_classes
+    row_bytes = run.packing.width * run.X.itemsize
+    block_rows = _rounded(_BLOCK_BYTES // row_bytes, 32, _ROWS_AT_ONCE)
+    chunks = _cuts(n, min(max(_CHUNKS, n_threads), -(-n // _CHUNK_ROWS)), 1)
+    all_sums = [run.sums(run.packing.width, block_rows, rows.stop - rows.start) for rows in chunks]
+
+    def task(number: int) -> None:
+        rows = chunks[number]
+        Z = aligned_zeros((q, block_rows + dense_entry.ROWS), run.dtype)
+        run.sum_rows(
+            run.X[rows], rows, all_sums[number], Z, 0, block_rows,
+            copied=run.packing.copied, fused=True,
+        )  # fmt: skip
+
+    threads.run(task, len(chunks), n_threads)
+    gradient = all_sums[0].gradient_W
+    for sums in all_sums[1:]:
+        gradient += sums.gradient_W
+    run.packing.add_unpacked(gradient, run.largest_weight, run.out.gradient_W)
+    for rows, sums in zip(chunks, all_sums, strict=True):
+        merge(sums, run.largest_weight, run.block.first_row + rows.start, run.out)
+
+
+def _packed_rows(run: _Pass, rows: slice) -> npt.NDArray[Any]:
+    """Rows as the compiled functions want them: where they lie, or padded."""
+    if not run.packing.copied:
+        return run.X[rows]
+    padded = aligned_zeros((rows.stop - rows.start, run.packing.width), run.dtype)
+    padded[:, : run.packing.d] = run.X[rows]
+    return padded
+
+
+def _tiled(run: _Pass, n_threads: int) -> None:
+    n, q = run.X.shape[0], run.n_classes
+    logit_bytes = q * run.X.itemsize
+    size = _rounded(_SUPERBLOCK_BYTES // logit_bytes, 64, 2048)
+    block_rows = _rounded(_LOGIT_BYTES // logit_bytes, 32, _ROWS_AT_ONCE)
+    R = aligned_zeros((q, min(size, n) + dense_entry.ROWS), run.dtype)
+    gradient = aligned_zeros((q, run.packing.width), np.float64)
+    parts = max(_CHUNKS, n_threads)
+    classes = _cuts(q, parts, 1)
+    for start in range(0, n, size):
+        X = _packed_rows(run, slice(start, min(start + size, n)))
+        ranges = _cuts(X.shape[0], parts, 16)
+        all_sums = [run.sums(0, block_rows, rows.stop - rows.start) for rows in ranges]
+
+        def by_rows(number: int, X: Any = X, start: int = start, ranges: Any = ranges,
+                    all_sums: Any = all_sums) -> None:  # fmt: skip
+            rows = ranges[number]
+            run.sum_rows(
+                X[rows], slice(start + rows.start, start + rows.stop), all_sums[number], R,
+                rows.start, block_rows, copied=False, fused=False,
+            )  # fmt: skip
+
+        def by_classes(number: int, X: Any = X) -> None:
+            part = classes[number]
+            dense_entry.add_block_gradient(run.dtype)(
+                R, part.start, part.stop, X, gradient, run.packing.tail, _ROWS_AT_ONCE
+            )
+
+        threads.run(by_rows, len(ranges), n_threads)
+        threads.run(by_classes, len(classes), n_threads)
+        for rows, sums in zip(ranges, all_sums, strict=True):
+            merge(sums, run.largest_weight, run.block.first_row + start + rows.start, run.out)
+    run.packing.add_unpacked(gradient, run.largest_weight, run.out.gradient_W)
+
+
+def accumulate(
+    block: Block,
+    W: npt.NDArray[np.float64],
+    b: npt.NDArray[np.float64],
+    out: PassSums,
+    n_threads: int | None = None,
+) -> None:
+    """Add the sums of `block` at (W, b) to `out`.
+
+    Cost: 4·rows·d·q flops, X read once. Memory beyond X: fused, 16 gradients; tiled, one gradient,
+    W in X's type and 32 MB of logits (more above 130,000 classes: at least 64 rows of them).
+    """
+    if block.X.shape[0] == 0:
+        return
+    run = _begin(block, W, b, out)
+    if run.n_classes * run.packing.width * 8 <= _FUSED_BYTES:
+        _fused(run, threads.resolve(n_threads))
+    else:
+        _tiled(run, threads.resolve(n_threads))

@@ -1,0 +1,74 @@
+"""How kernels are compiled: without the interpreter lock, once per machine, in silence.
+
+Only entry points are cached; what they call is compiled into them.
+"""
+
+import functools
+import pickle
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.extending import intrinsic
+
+__all__ = ["entry", "inner", "instruction", "source_stamp"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_njit: Any = numba.njit  # its stub does not know all options
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+_NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_ELEMENTWISE = {"contract"}
+"""Fused multiply-add is allowed and nothing else: NaN, infinities and the order of sums count."""
+_SUMS = {"contract", "reassoc", "nsz"}
+"""In sums over a block, the order may change too: it must, to use vectors."""
+
+
+def inner(*, any_order: bool = False) -> Callable[[F], F]:
+    """Decorate what only compiled functions call; `any_order` lets sums be reordered."""
+
+    def decorate(function: F) -> F:
+        compiled: F = _njit(
+            **_OPTIONS, **_NO_WRAPPERS, fastmath=_SUMS if any_order else _ELEMENTWISE
+        )(function)
+        return compiled
+
+    return decorate
+
+
+def instruction(function: Callable[..., Any]) -> Any:
+    """Decorate a function that generates instructions; its constant arguments come as literals.
+
+    Its parameters are types: ``typingctx`` and one for each argument, used or not.
+    """
+    return intrinsic(prefer_literal=True)(function)
+
+
+@functools.cache
+def source_stamp() -> int:
+    """A number that changes with any file of this folder.
+
+    Numba's cache looks at the file of the entry point alone and would keep serving machine code
+    made from older versions of what it calls. A constant in the closure of an entry point is part
+    of its key.
+    """
+    stamp = 0
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        stamp = zlib.crc32(path.read_bytes(), stamp)
+    return stamp
+
+
+def entry(function: F, signature: Any) -> F:
+    """`function`, compiled for `signature` alone; from the disk cache if it is there.
+
+    Numba takes the cache folder from ``NUMBA_CACHE_DIR``, else beside this file, else the user's.
+    If none can be written, or what is there cannot be read, it is compiled for this process only.
+    """
+    try:
+        cached: F = _njit(signature, cache=True, fastmath=_ELEMENTWISE, **_OPTIONS)(function)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError):
+        # RuntimeError: no folder can be written; the others: a damaged or full one.
+        cached = _njit(signature, fastmath=_ELEMENTWISE, **_OPTIONS)(function)
+    return cached
