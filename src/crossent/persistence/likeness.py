@@ -50,7 +50,7 @@ def _parts(value: Any) -> dict[str, Any] | None:
         # repr tells True from 1 and "1", which skops does not.
         return {f"[{key!r}]": part for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return {".length": len(value)} | {f"[{i}]": part for i, part in enumerate(value)}
+        return {f"[{i}]": part for i, part in enumerate(value)}
     if isinstance(value, np.ndarray) and value.dtype == object:
         return {".shape": value.shape, ".values": value.ravel().tolist()}
     if scipy.sparse.issparse(value):

@@ -61,9 +61,8 @@ _CONTENT_ERRORS = (
     EOFError,
     ImportError,
     LookupError,
-    NotImplementedError,
     OSError,
-    RecursionError,
+    RuntimeError,  # also recursion, encryption, and compression that zipfile does not know
     TypeError,
     ValueError,
     struct.error,
