@@ -303,7 +303,7 @@ def check_distributions(xp: Namespace, p: Array, name: str, tolerance: float) ->
     if bool(xp.any(bad)):
         index = first(xp, bad)
         message = (
-            f"`{name}`{place(index)} sums to {number(sums[index]):.6g}; rows must sum to 1 within "
+            f"`{name}`{place(index)} sums to {number(sums[index]):.9g}; rows must sum to 1 within "
             f"{tolerance:.2g}. Normalise them, or pass {'labels' if name == 'y' else 'logits'}."
         )
         raise InputError(message)

@@ -121,7 +121,7 @@ def load(library: str, dtype: str) -> Backend:
 
 
 def parameters(keys: list[tuple[str, ...]]) -> list[Any]:
-    """Keys that begin with a library; of an absent library one stays, to say that it was skipped."""
+    """Keys that begin with a library; of an absent one a single key stays, to say why."""
     absent = {name for name in DTYPES if importlib.util.find_spec(name.split(".")[0]) is None}
     first = {name: next(key for key in keys if key[0] == name) for name in absent}
     return [

@@ -131,9 +131,9 @@ def test_the_gradient_is_accurate_to_its_bound(case, oracle):
 
 def test_the_hessian_is_relatively_accurate_to_its_bound(case, oracle):
     backend, z, floats = case
+    floats = floats[:40]  # a million entries show nothing that a thousand do not
+    z = z[: len(floats)]
     q = len(floats)
-    if q > 50:
-        pytest.skip("a million entries show nothing that a thousand do not")
     top = max(floats)
     d = [
         oracle.runner_up(floats) if x == top else far
@@ -178,7 +178,7 @@ def test_what_other_libraries_round_to_zero_is_kept():
     # mpmath: log1p(exp(-20)) = 2.0611536181902036e-9, within 3 eps of float32
     loss = softmax_cross_entropy(np.asarray([20, 0], dtype=np.float32), 0)
     assert loss.dtype == np.float32
-    assert float(loss) == pytest.approx(2.0611536181902036e-09, rel=3 * 2.0**-23)
+    assert float(loss) == pytest.approx(2.0611536181902036e-09, rel=3 * 2.0**-23, abs=0)
     # p - 1 = -1 / (1 + e^40), which 1 - 1 loses
     gradient = softmax_cross_entropy_gradient([0.0, -40.0], 0)
     np.testing.assert_allclose(
@@ -329,7 +329,7 @@ def test_the_smoothed_loss_has_the_floor_and_gap_of_the_claims():
     z = [math.log(91)] + [0.0] * 9
 
     assert softmax_cross_entropy(z, 0, label_smoothing=0.1) == pytest.approx(
-        0.5002880350577578, rel=8 * EPS
+        0.5002880350577578, rel=8 * EPS, abs=0
     )
     gradient = softmax_cross_entropy_gradient(z, 0, label_smoothing=0.1)
     np.testing.assert_allclose(gradient, 0, atol=8 * EPS)
@@ -351,7 +351,7 @@ def test_the_smoothed_loss_has_the_floor_and_gap_of_the_claims():
 )
 def test_known_losses(logits, y, expected):
     # The last digit printed, and one rounding of ours
-    assert softmax_cross_entropy(logits, y) == pytest.approx(expected, rel=6 * EPS)
+    assert softmax_cross_entropy(logits, y) == pytest.approx(expected, rel=6 * EPS, abs=0)
 
 
 def test_the_gradient_has_the_values_of_the_claims():
@@ -467,7 +467,9 @@ def test_the_loss_is_the_expected_loss_of_a_drawn_label(z, seed):
     y = np.random.default_rng(seed).dirichlet(np.ones(len(z)))
     labels = [softmax_cross_entropy(z, j) for j in range(len(z))]
 
-    assert softmax_cross_entropy(z, y) == pytest.approx(y @ labels, rel=(4 * len(z) + 10) * EPS)
+    assert softmax_cross_entropy(z, y) == pytest.approx(
+        y @ labels, rel=(4 * len(z) + 10) * EPS, abs=0
+    )
 
 
 @given(logit_rows)

@@ -129,7 +129,7 @@ def entropy(
 
     Notes
     -----
-    The error is at most ``(q + 6) (1 + H) eps``; from logits ``(D + 2 q + 20) H eps``, a relative
+    The error is at most ``(q + 6) (1 + H) eps``; from logits ``(2 D + 3 q + 20) H eps``, a relative
     bound, with D the largest distance of a logit from the maximum of its row.
 
     Examples
@@ -175,8 +175,8 @@ def cross_entropy(
 
     Notes
     -----
-    The error is at most ``(q + 6) (1 + H(p, q)) eps``; from logits ``(D + 2 q + 20) H(p, q) eps``,
-    a relative bound, with D the largest distance of a logit from the maximum of its row.
+    The error is at most ``(q + 6) (1 + H) eps`` with H = H(p, q); from logits, a relative bound,
+    ``(2 D + 3 q + 20) H eps`` with D the largest distance of a logit from the maximum of its row.
 
     Examples
     --------
@@ -215,8 +215,10 @@ def kl_divergence(
     Notes
     -----
     Computed as Σ [p log(p/q) - p + q], whose terms are all ≥ 0, from the differences q - p. The
-    relative error is at most ``(q + 40) eps`` for rows that sum to 1, also for p ≈ q, where the
-    textbook sum cancels to rounding noise.
+    relative error is at most ``(q + 40) eps`` (and ``((q + 40) eps)²`` absolute), also for p ≈ q,
+    where the textbook sum cancels to rounding noise. From logits the error is at most
+    ``R (20 KL + 2 sqrt(KL) + R eps) eps``, where R is q + 40 and the largest distance of two logits
+    in a row or of one class: good to eps² for p ≈ q.
 
     Examples
     --------
@@ -350,8 +352,8 @@ def mutual_information(
 
     Notes
     -----
-    The error is at most ``(r c + 40) (I + sqrt(I) + eps) eps``, so never negative and good to
-    about eps² for independent variables. Time and memory O(size of `joint`).
+    Never negative. The error is at most ``R (20 I + 2 sqrt(I) + R eps) eps`` with R = r c + 40,
+    from logits plus the largest distance of two logits. Time and memory O(size of `joint`).
 
     Examples
     --------

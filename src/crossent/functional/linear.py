@@ -38,8 +38,8 @@ class LinearCrossEntropy:
     """
 
     loss: Array
-    gradient_X: Array  # noqa: N815
-    gradient_W: Array  # noqa: N815
+    gradient_X: Array
+    gradient_W: Array
     gradient_b: Array | None
 
 
