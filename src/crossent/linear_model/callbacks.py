@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ except ImportError:  # scikit-learn before 1.9 has no callbacks
         return method
 
 
+FloatMatrix: TypeAlias = npt.NDArray[np.float64]
+
+
 class PassReporter:
     """Hears of every pass; keeps the trace, prints, and asks the callbacks whether to stop.
 
@@ -35,6 +38,9 @@ class PassReporter:
         X, y and metadata, handed on to the callbacks.
     verbose : int
         0: silent; 1: every tenth pass; 2: every pass. To standard error.
+    attributes : callable
+        The fitted attributes at (W, b): scikit-learn makes an estimator of them for callbacks
+        that score it.
     """
 
     def __init__(
@@ -42,19 +48,20 @@ class PassReporter:
         estimator: Any,
         data: dict[str, Any],
         verbose: int,
+        attributes: Callable[[FloatMatrix, FloatMatrix], dict[str, Any]],
     ) -> None:
         self.estimator = estimator
         self.data = data
         self.verbose = verbose
         self.stopped = False
-        self.attributes: Callable[[npt.NDArray[np.float64]], dict[str, Any]] = lambda _: {}
+        self.attributes = attributes
         estimator.trace_ = []
         self.context: Any = None
         if getattr(estimator, "_skl_callbacks", None):
             self.context = estimator._init_callback_context(max_subtasks=None)
             self.context.call_on_fit_task_begin(estimator=estimator, **data)
 
-    def __call__(self, point: TracePoint, w: npt.NDArray[np.float64]) -> bool:
+    def __call__(self, point: TracePoint, W: FloatMatrix, b: FloatMatrix) -> bool:
         """Whether a callback asked to stop."""
         self.estimator.trace_.append(point)
         if self.verbose > 1 or (self.verbose == 1 and (point.certified or point.passes % 10 == 1)):
@@ -70,7 +77,7 @@ class PassReporter:
                 task.call_on_fit_task_end(
                     estimator=self.estimator,
                     **self.data,
-                    reconstruction_attributes=lambda: self.attributes(w),
+                    reconstruction_attributes=lambda: self.attributes(W, b),
                 )
             )
         return self.stopped

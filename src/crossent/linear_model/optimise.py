@@ -1,24 +1,29 @@
 """From checked arrays to the optimum: source, objective, start, solver, and back to (q, d)."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from crossent.certificate import Certificate, Status
+from crossent.certificate import Certificate, Status, TracePoint
 from crossent.errors import InputError
 from crossent.kernels import NUMPY_BLOCKS
 from crossent.linear_model.targets import Targets
 from crossent.objectives import SoftmaxObjective, separable, separates
 from crossent.solvers import Solution, minimise
 from crossent.sources import ArraySource
-from crossent.typing import Callback, FloatArray
+from crossent.typing import FloatArray
 
-__all__ = ["Fit", "Problem", "solve"]
+__all__ = ["Fit", "PassCallback", "Problem", "solve"]
+
+PassCallback: TypeAlias = Callable[
+    [TracePoint, npt.NDArray[np.float64], npt.NDArray[np.float64]], bool
+]
+"""Called with a TracePoint, W and b over all classes; True asks to stop."""
 
 _HESSIANS: dict[str, Literal["auto", "model", "exact"]] = {
     "auto": "auto",
@@ -101,7 +106,7 @@ def solve(
     solver: str,
     n_threads: int | None,
     rng: np.random.Generator,
-    callback: Callback | None = None,
+    callback: PassCallback | None = None,
 ) -> Fit:
     """The optimum of `problem`.
 
@@ -110,6 +115,8 @@ def solve(
     start : (W, b) or None
         Where to begin; None: W = 0 and b the logarithm of the class frequencies.
     solver : {"auto", "lbfgs", "newton"}
+    callback : callable, optional
+        See `PassCallback`.
     """
     mass = problem.targets.class_mass(problem.weight)
     present = mass > 0
@@ -123,6 +130,12 @@ def solve(
         n_threads=n_threads,
         hessian=_HESSIANS[solver],
     )
+
+    def on_pass(point: TracePoint, w: npt.NDArray[np.float64]) -> bool:
+        return callback is not None and callback(
+            point, *_all_classes(*objective.unpack(w), present)
+        )
+
     first = _start(objective, mass[present], None if start is None else _rows(start, present))
     with nullcontext() if n_threads is None else threadpool_limits(n_threads):
         solution = minimise(
@@ -131,7 +144,7 @@ def solve(
             tol=tol,
             max_passes=max_passes,
             rng=rng,
-            callback=callback,
+            callback=on_pass,
             memory=0 if solver == "newton" else 20,
         )
         W, b = objective.unpack(solution.w)
@@ -224,8 +237,3 @@ def _all_classes(
     all_b = np.full(len(present), -np.inf)
     all_W[present], all_b[present] = W, b
     return all_W, all_b
-
-
-def as_csr(X: Any) -> Any:
-    """Sparse matrices of any kind as a csr_array; dense arrays as they are."""
-    return sp.csr_array(X) if sp.issparse(X) else X

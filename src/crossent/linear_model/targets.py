@@ -1,5 +1,6 @@
 """From what users pass as y to labels or distributions, and the weight of every row."""
 
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,15 @@ from sklearn.utils.validation import column_or_1d
 
 from crossent.errors import InputError
 
-__all__ = ["Targets", "as_distributions", "effective_weights", "is_soft", "read_targets"]
+__all__ = [
+    "Targets",
+    "as_distributions",
+    "as_numbers",
+    "effective_weights",
+    "is_soft",
+    "read_sample_weight",
+    "read_targets",
+]
 
 _SUM_TOLERANCE = 1e-6
 _SUM_TOLERANCE_SINGLE = 1e-4
@@ -50,7 +59,7 @@ def is_soft(y: Any) -> bool:
     return len(shape) == 2 and (shape[1] != 1 or sp.issparse(y))
 
 
-def read_targets(y: Any, classes: Any = None) -> Targets:
+def read_targets(y: Any, classes: Any = None, *, rows: int) -> Targets:
     """Class names become labels; distributions are checked and renormalised.
 
     Parameters
@@ -60,13 +69,25 @@ def read_targets(y: Any, classes: Any = None) -> Targets:
     classes : array-like, optional
         All classes, in the order wanted; without it the sorted names, the frame's columns, or
         0…q-1.
+    rows : int
+        How many there must be.
 
     Raises
     ------
     InputError
-        A name that is not among `classes`; a row that is negative, not finite, or does not sum
-        to 1 within 1e-6 (float32: 1e-4).
+        Another number of rows; a name that is not among `classes`, NaN or missing; a row that is
+        negative, not finite, or does not sum to 1 within 1e-6 (float32: 1e-4).
     """
+    targets = _read(y, classes)
+    found = targets.values.shape[0]
+    if found != rows:
+        message = f"X has {rows} rows and y has {found}; they must be as many."
+        raise InputError(message)
+    return targets
+
+
+def _read(y: Any, classes: Any) -> Targets:
+    """The targets, however many."""
     known = None if classes is None else _check_classes(classes)
     if is_soft(y):
         values = as_distributions(y)
@@ -80,7 +101,7 @@ def read_targets(y: Any, classes: Any = None) -> Targets:
             )
             raise InputError(message)
         return Targets(known, values)
-    names = column_or_1d(y, warn=True)
+    names = _checked_names(column_or_1d(y, warn=True))
     check_classification_targets(names)
     if known is None:
         known, labels = np.unique(names, return_inverse=True)
@@ -88,10 +109,43 @@ def read_targets(y: Any, classes: Any = None) -> Targets:
     return Targets(known, class_numbers(names, known))
 
 
+def _checked_names(names: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The names, all text or all finite numbers; an error shows the first that is neither."""
+    bad, fault = np.zeros(len(names), dtype=bool), "class names must be text or finite numbers"
+    if names.dtype.kind == "O":
+        text = np.array([isinstance(name, str) for name in names], dtype=bool)
+        if text.any():
+            bad, fault = ~text, "the other class names are text, so all must be"
+        else:
+            bad = np.array([not isinstance(name, numbers.Real) for name in names], dtype=bool)
+            names = names if bad.any() else np.array(names.tolist())
+    if names.dtype.kind == "f":
+        bad = ~np.isfinite(names)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        message = (
+            f"y contains {_kind(names[row])}: {names.tolist()[row]!r} in row {row}; {fault}. Drop "
+            "such rows, or name their class."
+        )
+        raise InputError(message)
+    return names
+
+
+def _kind(value: Any) -> str:
+    """NaN, inf, or the type, for messages."""
+    if isinstance(value, numbers.Real) and not np.isfinite(float(value)):
+        return "NaN" if np.isnan(float(value)) else "inf"
+    return type(value).__name__
+
+
 def _check_classes(classes: Any) -> npt.NDArray[Any]:
     known = np.asarray(classes)
-    if known.ndim != 1 or len(np.unique(known)) != len(known):
-        message = f"`classes` must be a list of different names; got {classes!r}."
+    try:
+        different = len(np.unique(known)) == known.size
+    except TypeError:  # text and numbers do not sort
+        different = False
+    if known.ndim != 1 or not different:
+        message = f"`classes` must be a list of different names of one type; got {classes!r}."
         raise InputError(message)
     return known
 
@@ -163,9 +217,7 @@ def _raise_bad_entry(values: Any, entries: Any, bad: npt.NDArray[np.bool_]) -> N
     else:
         row, column = (int(k) for k in np.argwhere(bad)[0])
         value = entries[row, column]
-    fault = "is negative"
-    if not np.isfinite(value):
-        fault = "contains NaN" if np.isnan(value) else "contains inf"
+    fault = "is negative" if np.isfinite(value) else f"contains {_kind(value)}"
     message = (
         f"y {fault}: {value} in row {row}, column {column}. Rows of y are distributions: entries "
         "must be probabilities between 0 and 1."
@@ -202,7 +254,7 @@ def read_sample_weight(sample_weight: Any, n: int) -> npt.NDArray[np.float64]:
     """One weight per row, float64: finite, not negative, not all zero."""
     if sample_weight is None:
         return np.ones(n)
-    weight = np.array(sample_weight, dtype=np.float64)
+    weight = as_numbers(sample_weight, "sample_weight")
     if weight.ndim == 0:
         weight = np.full(n, float(weight))
     if weight.shape != (n,):
@@ -218,6 +270,15 @@ def read_sample_weight(sample_weight: Any, n: int) -> npt.NDArray[np.float64]:
         message = "sample_weight is zero for every row; at least one row must count."
         raise InputError(message)
     return weight
+
+
+def as_numbers(values: Any, name: str) -> npt.NDArray[np.float64]:
+    """A copy in float64; an error names what was to be numbers."""
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        message = f"{name} must hold numbers: {error}."
+        raise InputError(message) from error
 
 
 def _class_weights(
@@ -241,8 +302,10 @@ def _class_weights(
         if name not in position:
             message = f"class_weight names the class {name!r}, which is not among the classes."
             raise InputError(message)
-        if not (np.isfinite(value) and value >= 0):
-            message = f"class_weight[{name!r}] is {value}; weights must be finite and not negative."
+        if not (isinstance(value, numbers.Real) and 0 <= float(value) < np.inf):
+            message = (
+                f"class_weight[{name!r}] is {value!r}; weights must be finite and not negative."
+            )
             raise InputError(message)
         per_class[position[name]] = value
     return per_class

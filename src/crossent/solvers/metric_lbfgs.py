@@ -150,7 +150,8 @@ class _Run:
         """Whether the predicted decrease is noise, and the gap has long stopped falling."""
         if -slope > 10 * noise or len(self.gaps) <= _STALLED:
             return False
-        return min(self.gaps[-_STALLED:]) > 0.5 * min(self.gaps[:-_STALLED])
+        # Written so that a gap that is infinite from first to last counts as stalled.
+        return not min(self.gaps[-_STALLED:]) < 0.5 * min(self.gaps[:-_STALLED])
 
     def certify(self, here: Point) -> tuple[Point, Certificate]:
         w, gradient, certificate = self.objective.certify(here.w)
