@@ -62,6 +62,10 @@ class RowSource(Protocol):
     def dtype(self) -> np.dtype[Any]: ...
 
     @property
+    def sample_weight(self) -> npt.NDArray[np.float64]:
+        """Weights of all rows, sum 1."""
+
+    @property
     def column_range(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Smallest and largest value of each column."""
 
@@ -82,6 +86,10 @@ class Metric(Protocol):
     @property
     def quality(self) -> Literal["exact", "sampled", "model"]:
         """The Hessian of all rows; of a sample of rows; or a simpler model of it."""
+
+    @property
+    def cost(self) -> float:
+        """Of building it, in passes over the data."""
 
     def solve(self, gradient: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
         """Map a gradient to ``H⁻¹ gradient``, shape (p,)."""

@@ -1,24 +1,24 @@
-"""A factorised model of the Hessian in two levels, built from sampled rows.
+"""Factorised models of the Hessian: exact, or in two levels.
 
-Coordinates. Rows are centred at their curvature-weighted mean x̄, with b̃ = b + W x̄ in place of b:
-this is the Schur complement of the intercept, without which shifted data do not converge. A basis T
-(d, d) makes the first level the identity.
+Rows are centred at their curvature-weighted mean x̄, with b̃ = b + W x̄ in place of b: this is the
+Schur complement of the intercept, without which shifted data do not converge.
 
-First level, everywhere: the same matrix for every class,
+**Exact** (`NewtonMetric`): all q² blocks,
 
-    H₁ = Σ ω_i c_i (x_i - x̄)(x_i - x̄)ᵀ + λI,    c_i = (1 - Σ_j p_ij²)/(q - 1),    Tᵀ H₁ T = I.
+    H = Σ ω_i (diag(p_i) - p_i p_iᵀ) ⊗ v_i v_iᵀ + λ,    v_i = (1, x_i - x̄),
 
-One block per class would break the symmetry of adding the same vector to all rows of W, and can be
-much slower.
+the covariance of the label between brackets.
 
-Second level, on the leading r columns of T and on b̃: the exact Hessian, all q² blocks,
+**Two levels** (`TwoLevelMetric`). Everywhere the same matrix for every class,
 
-    Σ ω_i (diag(p_i) - p_i p_iᵀ) ⊗ v_i v_iᵀ + λ I ⊗ TᵣᵀTᵣ,    v_i = (1, Tᵣᵀ(x_i - x̄)),
+    H₁ = Σ ω_i c_i (x_i - x̄)(x_i - x̄)ᵀ + λI,    c_i = (1 - Σ_j p_ij²)/(q - 1);
 
-the covariance of the label between brackets. Where r = d this is the Hessian, the step Newton's.
+one block per class would break the symmetry of adding the same vector to all rows of W, and can be
+much slower. On the span of T, r vectors near the leading eigenvectors with TᵀH₁T = I, and on b̃,
+the exact Hessian with v_i = (1, Tᵀ(x_i - x̄)) takes its place.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -27,20 +27,69 @@ import scipy.linalg
 import scipy.sparse as sp
 
 from crossent.kernels import probabilities
-from crossent.typing import Block, FloatArray, RowSource
+from crossent.objectives.curvature import (
+    add_flat_curvature,
+    exact_hessian,
+    factorise,
+    gram,
+    leading_subspace,
+)
+from crossent.typing import Block, FloatArray
+
+__all__ = ["HessianChoice", "NewtonMetric", "TwoLevelMetric", "build_metric"]
 
 HessianChoice: TypeAlias = Literal["auto", "exact", "model"]
+Factor: TypeAlias = tuple[FloatArray, bool]
 
-__all__ = ["HessianChoice", "TwoLevelMetric", "build_metric", "rows_for_metric", "sample_size"]
-
-_MAX_EXACT = 2000  # rows of the second level's Cholesky factor, all directions (Newton)
-_LEADING_EXACT = 1000  # the same where the leading directions are a choice
+_MAX_EXACT = 2000  # rows of the exact Hessian
 _MAX_DENSE_FEATURES = 4000  # above this H₁ is taken as diagonal
-_SAMPLED_ROWS = 20_000
-_ROWS_PER_FEATURE = 20  # below this a sampled Gram matrix is too noisy near separability
-_UNIFORM_SHARE = 0.3
-_SCALED_BEYOND = 1e10  # spread of variances beyond which the eigenproblem is scaled first
-_RIDGE = 1e-12  # relative to the largest variance: keeps H₁ definite when λ = 0
+_RIDGE = 1e-12  # relative to the largest variance: keeps the model definite when λ = 0
+
+
+@dataclass(frozen=True)
+class NewtonMetric:
+    """The exact Hessian, factorised.
+
+    Attributes
+    ----------
+    n_classes : int
+    centre : ndarray or None, shape (d,)
+        x̄; None without an intercept.
+    scale : ndarray, shape (d,)
+        Reciprocal spreads of the columns; the factor is over the scaled coordinates.
+    factor : tuple
+        Cholesky factor over (class, 1 + d) or (class, d).
+    sampled : bool
+        Whether not all rows were used.
+    cost : float
+        Of building it, in passes over the data; 0 where it is wanted at every step anyway.
+    """
+
+    n_classes: int
+    centre: npt.NDArray[np.float64] | None
+    scale: npt.NDArray[np.float64]
+    factor: Factor
+    sampled: bool
+    cost: float
+
+    @property
+    def quality(self) -> Literal["exact", "sampled", "model"]:
+        """Exact if all rows were used."""
+        return "sampled" if self.sampled else "exact"
+
+    def solve(self, gradient: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
+        """``H⁻¹ gradient``. Cost: 2·(q·(1+d))² flops."""
+        q, d = self.n_classes, len(self.scale)
+        inner = gradient[: q * d].reshape(q, d)
+        if self.centre is None:
+            solved = scipy.linalg.cho_solve(self.factor, (inner * self.scale).ravel())
+            return np.asarray((solved.reshape(q, d) * self.scale).ravel())
+        gradient_b = gradient[q * d :]
+        inner = (inner - np.outer(gradient_b, self.centre)) * self.scale
+        both = np.hstack([gradient_b[:, None], inner])
+        solved = scipy.linalg.cho_solve(self.factor, both.ravel()).reshape(q, 1 + d)
+        step_W = solved[:, 1:] * self.scale
+        return np.concatenate([step_W.ravel(), solved[:, 0] - step_W @ self.centre])
 
 
 @dataclass(frozen=True)
@@ -52,42 +101,38 @@ class TwoLevelMetric:
     n_classes, n_features : int
     centre : ndarray or None, shape (d,)
         x̄; None without an intercept.
-    basis : ndarray, shape (d, d), or (d,) if diagonal
-        T; the leading columns first.
-    n_leading : int
-        r.
+    inverse : ndarray, shape (d, d), or (d,) if diagonal
+        H₁⁻¹.
+    span : ndarray, shape (d, r)
+        T; r = 0 without a second level.
     factor : tuple or None
-        Cholesky factor of the second level, over (class, 1 + r) or (class, r); None if r = 0
-        and there is no intercept.
-    intercept_scale : ndarray or None
+        Cholesky factor of the second level over (class, 1 + r) or (class, r).
+    intercept_scale : ndarray or None, shape (q,)
         For very many classes: the diagonal model of the Hessian in b.
-    sampled : bool
-        Whether not all rows were used.
+    cost : float
+        Of building it, in passes over the data; not accounted for.
     """
 
     n_classes: int
     n_features: int
-    centre: FloatArray | None
-    basis: npt.NDArray[np.float64]
-    n_leading: int
-    factor: tuple[FloatArray, bool] | None
+    centre: npt.NDArray[np.float64] | None
+    inverse: npt.NDArray[np.float64]
+    span: npt.NDArray[np.float64]
+    factor: Factor | None
     intercept_scale: npt.NDArray[np.float64] | None = None
-    sampled: bool = False
+    cost: float = 0.0
 
     @property
     def quality(self) -> Literal["exact", "sampled", "model"]:
-        """Exact if the second level has all directions and all rows were used."""
-        if self.n_leading < self.n_features or (self.factor is None and self.n_features > 0):
-            return "model"
-        return "sampled" if self.sampled else "exact"
+        """A model."""
+        return "model"
 
     def solve(self, gradient: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
-        """``H⁻¹ gradient``. Cost: 4·q·d² flops (diagonal: 4·q·d), and (q·(1+r))² for the factor."""
+        """``H⁻¹ gradient``. Cost: 2·q·d² flops (diagonal: q·d), 4·q·d·r, and 2·(q·(1+r))²."""
         q, d = self.n_classes, self.n_features
         gradient_W = gradient[: q * d].reshape(q, d)
         if self.centre is None:
-            step_W, _ = self._solve_centred(gradient_W, None)
-            return step_W.ravel()
+            return self._solve_centred(gradient_W, None)[0].ravel()
         gradient_b = gradient[q * d :]
         step_W, step_b = self._solve_centred(
             gradient_W - np.outer(gradient_b, self.centre), gradient_b
@@ -100,64 +145,28 @@ class TwoLevelMetric:
         gradient_W: npt.NDArray[np.float64],
         gradient_b: npt.NDArray[np.float64] | None,
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
-        """The solution in (W, b̃), through the coordinates of the basis."""
-        diagonal = self.basis.ndim == 1
-        inner = gradient_W * self.basis if diagonal else gradient_W @ self.basis
+        """In (W, b̃): H₁⁻¹ everywhere, and on the span the exact solution in place of it."""
+        diagonal = self.inverse.ndim == 1
+        step_W = gradient_W * self.inverse if diagonal else gradient_W @ self.inverse
         step_b = gradient_b
         if self.intercept_scale is not None and gradient_b is not None:
-            step_b = gradient_b / self.intercept_scale
-        elif self.factor is not None:
-            head = inner[:, : self.n_leading]
-            if gradient_b is not None:
-                head = np.hstack([gradient_b[:, None], head])
-            solved = scipy.linalg.cho_solve(self.factor, head.ravel()).reshape(head.shape)
-            if gradient_b is not None:
-                step_b, solved = solved[:, 0], solved[:, 1:]
-            inner[:, : self.n_leading] = solved
-        step_W = inner * self.basis if diagonal else inner @ self.basis.T
+            return step_W, gradient_b / self.intercept_scale
+        if self.factor is None:
+            return step_W, step_b
+        head = inner = gradient_W @ self.span
+        if gradient_b is not None:
+            head = np.hstack([gradient_b[:, None], inner])
+        solved = scipy.linalg.cho_solve(self.factor, head.ravel()).reshape(head.shape)
+        if gradient_b is not None:
+            step_b, solved = solved[:, 0], solved[:, 1:]
+        if inner.shape[1]:
+            step_W += (solved - inner) @ self.span.T
         return step_W, step_b
 
 
-def sample_size(source: RowSource) -> int:
-    """How many rows a metric is built from."""
-    wanted = _SAMPLED_ROWS
-    if source.n_features <= _MAX_DENSE_FEATURES:
-        wanted = max(wanted, _ROWS_PER_FEATURE * source.n_features)
-    return min(source.n_rows, wanted)
-
-
-def rows_for_metric(
-    source: RowSource,
-    row_curvature: npt.NDArray[np.float64] | None,
-    rng: np.random.Generator,
-    dtype: npt.DTypeLike,
-) -> Block:
-    """All rows, or a sample drawn with probability ∝ s_i c_i, mixed with s_i, and reweighted.
-
-    Uniform sampling fails near separability, where few rows carry all the curvature.
-    """
-    size = sample_size(source)
-    if size == source.n_rows or row_curvature is None:
-        return next(iter(source.blocks(None, dtype)))
-    weight = np.concatenate([block.sample_weight for block in source.blocks(None, dtype)])
-    share = weight * row_curvature
-    total = share.sum()
-    chance = _UNIFORM_SHARE * weight
-    if total > 0:
-        chance += (1 - _UNIFORM_SHARE) * share / total
-    chance /= chance.sum()
-    # Systematic sampling: one uniform number, equal steps along the cumulated chances.
-    steps = (np.arange(size) + rng.random()) / size
-    rows = np.minimum(np.searchsorted(np.cumsum(chance), steps), source.n_rows - 1)
-    rows, counts = np.unique(rows, return_counts=True)
-    block = source.take(rows, dtype)
-    return Block(
-        X=block.X,
-        targets=block.targets,
-        sample_weight=counts * weight[rows] / (size * chance[rows]),
-        offset=block.offset,
-        first_row=0,
-    )
+def is_exact(q: int, d: int, fit_intercept: bool, choice: HessianChoice) -> bool:
+    """Whether the exact Hessian is asked for, or small enough."""
+    return choice == "exact" or (choice == "auto" and q * (d + fit_intercept) <= _MAX_EXACT)
 
 
 def build_metric(
@@ -167,16 +176,29 @@ def build_metric(
     *,
     penalty: float,
     fit_intercept: bool,
-    sampled: bool = False,
+    leading: int,
+    rng: np.random.Generator,
+    n_rows: int,
     choice: HessianChoice = "auto",
-) -> TwoLevelMetric:
-    """The two-level model at (W, b) from the rows of `block`.
+    previous: TwoLevelMetric | None = None,
+) -> NewtonMetric | TwoLevelMetric:
+    """A model of the Hessian at (W, b) from the rows of `block`.
 
-    With "exact" the second level has all directions whatever their number, with "model" only the
-    leading ones even where all would be affordable.
+    Parameters
+    ----------
+    leading : int
+        r, where the Hessian is not exact.
+    n_rows : int
+        Rows of the data that `block` is a sample of.
+    choice : {"auto", "exact", "model"}
+        "exact": whatever its size; "model": two levels even where the exact one is small.
+    previous : TwoLevelMetric, optional
+        Where to look for the leading directions.
 
-    Cost for m rows: m·d² flops for the first level, 9·d³ for its eigenvectors, m·(q·r)² for the
-    second and (q·r)³/3 for its factor.
+    Notes
+    -----
+    Cost for m rows, exact: m·(q·(1+d))² + (q·(1+d))³/3 flops; two levels: m·d² + 2·d³ for the
+    first, m·(q·(1+r))² + (q·(1+r))³/3 for the second.
     """
     q, d = W.shape
     p = probabilities(block, W, b)
@@ -185,45 +207,10 @@ def build_metric(
     centre = None
     if fit_intercept:
         centre = np.asarray(weight @ block.X, dtype=np.float64) / max(float(weight.sum()), 1e-300)
-    basis, ridge = _basis(block.X, weight, centre, penalty)
-    leading = _number_of_leading(q, d, basis, fit_intercept, choice)
-    if fit_intercept and leading == 0 and q > _MAX_EXACT:
-        scale = np.maximum(block.sample_weight @ p, 1e-12)
-        return TwoLevelMetric(q, d, centre, basis, 0, None, scale, sampled)
-    if leading == 0 and not fit_intercept:
-        return TwoLevelMetric(q, d, centre, basis, 0, None)
-    features = _leading_features(block.X, basis, leading, centre)
-    hessian = _exact_hessian(p, features, block.sample_weight)
-    hessian = _with_penalty(hessian, basis, leading, ridge, q, fit_intercept)
-    factor = _factorise(hessian, block.X.dtype)
-    return TwoLevelMetric(q, d, centre, basis, leading, factor, sampled=sampled)
-
-
-def _basis(
-    X: Any, weight: FloatArray, centre: npt.NDArray[np.float64] | None, penalty: float
-) -> tuple[npt.NDArray[np.float64], float]:
-    """T with Tᵀ H₁ T = I, largest eigenvalues first (a vector if d is large), and the λ in it."""
-    d = X.shape[1]
-    if d > _MAX_DENSE_FEATURES:
-        squares = X.multiply(X) if sp.issparse(X) else X * X
-        variance = np.asarray(weight @ squares, dtype=np.float64)
-        if centre is not None:
-            variance -= float(weight.sum()) * centre**2
-        ridge = _definite(penalty, variance)
-        return 1.0 / np.sqrt(np.maximum(variance, 0.0) + ridge), ridge
-    gram = _gram(X, weight, centre)
-    ridge = _definite(penalty, gram.diagonal())
-    gram[np.diag_indices(d)] += ridge
-    diagonal = gram.diagonal()
-    if diagonal.max() <= _SCALED_BEYOND * diagonal.min():
-        values, vectors = scipy.linalg.eigh(gram, overwrite_a=True, check_finite=False)
-        scale = np.ones(d)
-    else:
-        scale = 1.0 / np.sqrt(diagonal)
-        values, vectors = scipy.linalg.eigh(scale[:, None] * gram * scale, check_finite=False)
-    values = np.maximum(values, np.finfo(float).eps * values[-1])
-    basis = (scale[:, None] * vectors / np.sqrt(values))[:, ::-1]
-    return np.ascontiguousarray(basis), ridge
+    if is_exact(q, d, fit_intercept, choice):
+        metric = _newton(block, p, centre, penalty, n_rows)
+        return replace(metric, cost=0.0) if choice == "exact" else metric
+    return _two_level(block, p, weight, centre, penalty, leading, rng, previous)
 
 
 def _definite(penalty: float, variance: npt.NDArray[np.float64]) -> float:
@@ -231,101 +218,92 @@ def _definite(penalty: float, variance: npt.NDArray[np.float64]) -> float:
     return max(penalty, _RIDGE * float(variance.max(initial=0.0)), 1e-300)
 
 
-def _gram(
+def _newton(
+    block: Block,
+    p: FloatArray,
+    centre: npt.NDArray[np.float64] | None,
+    penalty: float,
+    n_rows: int,
+) -> NewtonMetric:
+    X = block.X.toarray() if sp.issparse(block.X) else block.X
+    q = p.shape[1]
+    centred = X if centre is None else X - centre.astype(X.dtype)
+    mean_square = np.einsum("ij,ij->j", centred, centred, dtype=np.float64) / max(len(X), 1)
+    noise = 100 * float(np.finfo(X.dtype).eps) * (0.0 if centre is None else np.abs(centre))
+    scale = 1.0 / np.sqrt(np.where(mean_square > noise**2, mean_square, np.inf))
+    scale = np.where(scale > 0, scale, 1.0)  # constant columns: their spread is rounding
+    features = centred * scale.astype(X.dtype)
+    if centre is not None:
+        features = np.hstack([np.ones((len(X), 1), dtype=X.dtype), features])
+    hessian = exact_hessian(p, features, block.sample_weight)
+    ridge = _definite(penalty, mean_square * float(hessian.diagonal().max(initial=0.0)))
+    add_flat_curvature(hessian, np.diag(ridge * scale**2), q, centre is not None)
+    cost = len(X) * len(hessian) / (4 * n_rows)  # m·(qk)² flops against 4·n·k·q
+    factor = factorise(hessian, X.dtype)
+    return NewtonMetric(q, centre, scale, factor, len(X) < n_rows, cost)
+
+
+def _two_level(
+    block: Block,
+    p: FloatArray,
+    weight: FloatArray,
+    centre: npt.NDArray[np.float64] | None,
+    penalty: float,
+    leading: int,
+    rng: np.random.Generator,
+    previous: TwoLevelMetric | None,
+) -> TwoLevelMetric:
+    q, d = p.shape[1], block.X.shape[1]
+    span = np.zeros((d, 0))
+    if d > _MAX_DENSE_FEATURES:
+        variance = _column_variance(block.X, weight, centre)
+        ridge = _definite(penalty, variance)
+        inverse = 1.0 / (variance + ridge)
+    else:
+        first = gram(block.X, weight, centre)
+        ridge = _definite(penalty, first.diagonal())
+        first[np.diag_indices(d)] += ridge
+        inverse = _inverse(first)
+        if leading:
+            known = None if previous is None else previous.span
+            span = leading_subspace(first, min(leading, d), known, rng)
+    if centre is None and span.shape[1] == 0:
+        return TwoLevelMetric(q, d, centre, inverse, span, None)
+    if q > _MAX_EXACT:
+        scale = np.maximum(np.asarray(block.sample_weight @ p, dtype=np.float64), 1e-12)
+        return TwoLevelMetric(q, d, centre, inverse, span, None, scale)
+    features = _features_in(block.X, span, centre)
+    hessian = exact_hessian(p, features, block.sample_weight)
+    add_flat_curvature(hessian, ridge * (span.T @ span), q, centre is not None)
+    return TwoLevelMetric(q, d, centre, inverse, span, factorise(hessian, block.X.dtype))
+
+
+def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Inverse of a positive definite matrix, scaled to unit diagonal on the way."""
+    scale = 1.0 / np.sqrt(matrix.diagonal())
+    factor = factorise(scale[:, None] * matrix * scale, np.float64)
+    inverse = scipy.linalg.cho_solve(factor, np.diag(scale), check_finite=False)
+    return np.asarray(scale[:, None] * inverse)
+
+
+def _column_variance(
     X: Any, weight: FloatArray, centre: npt.NDArray[np.float64] | None
 ) -> npt.NDArray[np.float64]:
-    """Σ weight_i (x_i - x̄)(x_i - x̄)ᵀ in float64, shape (d, d)."""
-    root = np.sqrt(weight)[:, None]
-    if sp.issparse(X):
-        scaled = X.multiply(root).tocsr()
-        gram = np.asarray((scaled.T @ scaled).toarray(), dtype=np.float64)
-        if centre is not None:
-            gram -= float(weight.sum()) * np.outer(centre, centre)
-        return gram
-    centred = X if centre is None else X - centre.astype(X.dtype)
-    spread = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(centred))
-    spread[spread == 0] = 1.0  # columns of one size: float32 then rounds all of them alike
-    scaled = (centred / spread) * root
-    return np.asarray(scaled.T @ scaled, dtype=np.float64) * np.outer(spread, spread)
+    """Σ weight_i (x_ij - x̄_j)² per column."""
+    squares = X.multiply(X) if sp.issparse(X) else X * X
+    variance = np.asarray(weight @ squares, dtype=np.float64)
+    if centre is not None:
+        variance -= float(weight.sum()) * centre**2
+    return np.maximum(variance, 0.0)
 
 
-def _number_of_leading(
-    q: int, d: int, basis: npt.NDArray[np.float64], fit_intercept: bool, choice: HessianChoice
-) -> int:
-    """r: all directions if their exact Hessian is small, else what `_LEADING_EXACT` allows."""
-    if basis.ndim == 1:
-        return 0
-    if choice == "exact" or (choice == "auto" and q * (d + fit_intercept) <= _MAX_EXACT):
-        return d
-    return max(0, min(d, _LEADING_EXACT // q - fit_intercept))
-
-
-def _leading_features(
-    X: Any,
-    basis: npt.NDArray[np.float64],
-    leading: int,
-    centre: npt.NDArray[np.float64] | None,
+def _features_in(
+    X: Any, span: npt.NDArray[np.float64], centre: npt.NDArray[np.float64] | None
 ) -> FloatArray:
-    """v_i = (1, Tᵣᵀ(x_i - x̄)), shape (m, 1 + r), or without the 1."""
-    columns = basis[:, :leading].astype(X.dtype) if basis.ndim == 2 else np.zeros((X.shape[1], 0))
+    """v_i = (1, Tᵀ(x_i - x̄)), shape (m, 1 + r), or without the 1; sparse rows stay sparse."""
+    columns = span.astype(X.dtype)
+    inner = np.asarray(X @ columns)
     if centre is None:
-        return np.asarray(X @ columns)
-    if sp.issparse(X):
-        inner = X @ columns - (centre @ columns).astype(X.dtype)
-    else:
-        inner = (X - centre.astype(X.dtype)) @ columns
+        return inner
+    inner -= (centre @ span).astype(X.dtype)
     return np.hstack([np.ones((X.shape[0], 1), dtype=X.dtype), inner])
-
-
-def _exact_hessian(
-    p: FloatArray, features: FloatArray, weight: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Σ ω_i (diag(p_i) - p_i p_iᵀ) ⊗ v_i v_iᵀ, shape (q·(1+r), q·(1+r)), in float64."""
-    (m, q), k = p.shape, features.shape[1]
-    hessian = np.zeros((q * k, q * k))
-    rows = max(1, 8_000_000 // max(q * k, 1))
-    for start in range(0, m, rows):
-        part = slice(start, start + rows)
-        root = np.sqrt(weight[part]).astype(p.dtype)[:, None]
-        weighted = root * p[part]
-        outer = (weighted[:, :, None] * features[part, None, :]).reshape(len(root), q * k)
-        hessian -= outer.T @ outer
-        for j in range(q):
-            scaled = np.sqrt(p[part, j])[:, None] * root * features[part]
-            hessian[j * k : (j + 1) * k, j * k : (j + 1) * k] += scaled.T @ scaled
-    return hessian
-
-
-def _with_penalty(
-    hessian: npt.NDArray[np.float64],
-    basis: npt.NDArray[np.float64],
-    leading: int,
-    penalty: float,
-    q: int,
-    fit_intercept: bool,
-) -> npt.NDArray[np.float64]:
-    """Add λ I ⊗ TᵣᵀTᵣ, and curvature along (1, …, 1) where the intercept has none."""
-    k = leading + fit_intercept
-    blocks = hessian.reshape(q, k, q, k)
-    if leading:
-        columns = basis[:, :leading]
-        inner = columns.T @ columns
-        for j in range(q):
-            blocks[j, fit_intercept:, j, fit_intercept:] += penalty * inner
-    if fit_intercept:
-        blocks[:, 0, :, 0] += max(float(np.trace(blocks[:, 0, :, 0])), 1e-300) / q**2
-    return hessian
-
-
-def _factorise(hessian: npt.NDArray[np.float64], dtype: npt.DTypeLike) -> tuple[FloatArray, bool]:
-    """Cholesky factor. Rounding can make a flat direction slightly negative: lift all a little."""
-    diagonal = np.einsum("ii->i", hessian)
-    lift = 10 * float(np.finfo(dtype).eps) * max(float(diagonal.max()), 1e-300)
-    while True:
-        diagonal += lift
-        try:
-            factor, lower = scipy.linalg.cho_factor(hessian, lower=True, check_finite=False)
-        except scipy.linalg.LinAlgError:
-            lift *= 10
-        else:
-            return factor, lower

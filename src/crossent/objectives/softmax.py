@@ -12,11 +12,11 @@ from crossent.kernels import Kernel, PassSums
 from crossent.objectives.duality import duality_gap
 from crossent.objectives.metric import (
     HessianChoice,
+    NewtonMetric,
     TwoLevelMetric,
     build_metric,
-    rows_for_metric,
-    sample_size,
 )
+from crossent.objectives.sampling import rows_for_metric, sample_size
 from crossent.typing import RowSource
 
 __all__ = ["SoftmaxObjective"]
@@ -24,6 +24,7 @@ __all__ = ["SoftmaxObjective"]
 _MANY_CLASSES = 500  # above this the q×q Hessian of the intercept is not formed
 _INTERCEPT_ROUNDS = 4  # Newton converges quadratically; more rounds would be rounding
 _CHEAP_METRIC_FLOPS = 2e9
+_LEADING_ROWS = (0, 1000, 1000)  # rows of the second level's factor, by build
 _FREE_SHARE = 0.05  # second moments ride along in a pass if they add at most this much work
 
 
@@ -67,6 +68,7 @@ class SoftmaxObjective:
         self.hessian = hessian
         self.passes = 0
         self.metric_builds = 0
+        self._model: TwoLevelMetric | None = None
         self._row_curvature: npt.NDArray[np.float64] | None = None
         self._here: tuple[npt.NDArray[np.float64], PassSums] | None = None
 
@@ -131,23 +133,35 @@ class SoftmaxObjective:
         self.dtype = np.dtype(np.float64)
         return True
 
-    def metric(self, w: npt.NDArray[np.float64], rng: np.random.Generator, /) -> TwoLevelMetric:
-        """The two-level model of the Hessian at `w`, from sampled rows."""
+    def metric(
+        self, w: npt.NDArray[np.float64], rng: np.random.Generator, /
+    ) -> NewtonMetric | TwoLevelMetric:
+        """A model of the Hessian at `w`, from sampled rows.
+
+        The first one is made where nothing is known yet and lives for few steps: it has no second
+        level. Later ones live longer.
+        """
         W, b = self.unpack(w)
-        self.metric_builds += 1
         sampled = self._sample_size < self.source.n_rows
         block = rows_for_metric(
             self.source, self._row_curvature if sampled else None, rng, self._metric_dtype
         )
-        return build_metric(
+        most = _LEADING_ROWS[min(self.metric_builds, len(_LEADING_ROWS) - 1)]
+        metric = build_metric(
             block,
             W,
             b,
             penalty=self.penalty,
             fit_intercept=self.fit_intercept,
-            sampled=sampled,
+            leading=max(0, most // self.source.n_classes - 1),
+            rng=rng,
+            n_rows=self.source.n_rows,
             choice=self.hessian,
+            previous=self._model,
         )
+        self.metric_builds += 1
+        self._model = metric if isinstance(metric, TwoLevelMetric) else None
+        return metric
 
     def certify(
         self, w: npt.NDArray[np.float64], /

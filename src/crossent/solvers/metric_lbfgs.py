@@ -21,12 +21,15 @@ from crossent.typing import Callback, Metric, Objective
 __all__ = ["minimise"]
 
 _SAFETY = 0.8  # certify when the unproven relative gap is below this share of tol
+_SMALL_VALUE = 1e-3  # below it decrements are judged absolutely: separable data drive f to 0
 _LAST_MARGIN = 1e-4  # if certificates still fail below this share of tol, rounding is to blame
 _STALLED = 12  # steps without a better gap before rounding is blamed
 _MAX_SCALE = 10.0
 _GOOD_RATIO = 0.25  # an exact metric is renewed unless a step shrinks the decrement this much
+_COST_OF_STEP = 20.0  # passes that building an exact metric may cost for each step it serves
+_LONGEST_WAIT = 8
 _SAMPLED_WAIT = 3  # steps that L-BFGS gets to mend the noise of a sampled exact metric
-_MODEL_WAITS = (4, 8, 28, 80)  # steps between renewals of an inexact metric; then the last again
+_MODEL_WAITS = (3, 12, 60)  # steps between renewals of an inexact metric; then the last again
 
 
 @dataclass
@@ -137,14 +140,16 @@ class _Run:
     def _is_stale(self, metric: Metric) -> bool:
         if metric.quality == "model":
             return self.age >= _MODEL_WAITS[min(self.builds - 1, len(_MODEL_WAITS) - 1)]
-        wait = 1 if metric.quality == "exact" else _SAMPLED_WAIT
+        wait = min(max(1, round(metric.cost / _COST_OF_STEP)), _LONGEST_WAIT)
+        if metric.quality == "sampled":
+            wait = max(wait, _SAMPLED_WAIT)
         slow = len(self.slopes) < 2 or self.slopes[-1] < _GOOD_RATIO * self.slopes[-2]
         return self.age >= wait and slow
 
     def gap(self, here: Point, slope: float) -> float:
         """The objective's gap formula; without one, ``½ gᵀ H⁻¹ g`` over the value."""
         gap = self.objective.relative_gap(here.value, here.gradient)
-        return -slope / 2 / max(abs(here.value), 1e-300) if math.isnan(gap) else gap
+        return -slope / 2 / max(abs(here.value), _SMALL_VALUE) if math.isnan(gap) else gap
 
     def rounding_hides(self, slope: float, noise: float) -> bool:
         """Whether the predicted decrease is noise, and the gap has long stopped falling."""
@@ -213,7 +218,7 @@ def minimise(
     start : ndarray, shape (p,)
     tol : float
         Relative gap; where the objective has none (λ = 0), the Newton decrement relative to the
-        value.
+        value, or to 0.001 if that is larger.
     max_passes : int
         Passes over the data; the last certificate may take a few more.
     rng : numpy.random.Generator

@@ -1,0 +1,141 @@
+"""The Hessian of the mean choice loss, in the form that suits the rows.
+
+It is the covariance of the chosen row, Σ_c s_c Cov_{p_c}(a), and a covariance can be written
+without subtracting large numbers from each other:
+
+    Cov_p(a) = Σ_{k<l} p_k p_l (a_k - a_l)(a_k - a_l)ᵀ            few alternatives, sparse rows
+             = Σ_k p_k (a_k - ā)(a_k - ā)ᵀ,   ā = Σ_k p_k a_k     dense rows
+             = Σ_k p_k a_k a_kᵀ - ā āᵀ                            many alternatives, sparse rows
+
+In the first form H is *linear* in the pair weights ω = s_c p_k p_l, and the differences never
+change: one sparse matrix, built once, maps ω to the upper triangle of H.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from crossent.objectives.choice_sets import ChoiceSets
+
+__all__ = ["hessian_builder", "hessian_vector"]
+
+_MAX_PAIR_ENTRIES = 30_000_000  # of the matrix from pair weights to the Hessian: 360 MB
+_CHUNK_ENTRIES = 4_000_000  # of centred dense rows at once: 32 MB
+
+Builder = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+
+
+def hessian_builder(sets: ChoiceSets) -> Builder:
+    """A function from probabilities and set weights, both (m,), to the Hessian (p, p)."""
+    if not sp.issparse(sets.rows):
+        return lambda p, totals: _from_dense_rows(sets, p, totals)
+    per_row = 2 * sets.rows.nnz / max(sets.rows.shape[0], 1)
+    pairs = sum(x.n_sets * x.n_alternatives * (x.n_alternatives - 1) // 2 for x in sets.layers)
+    if pairs * per_row * (per_row + 1) / 2 > _MAX_PAIR_ENTRIES:
+        return lambda p, totals: _from_moments(sets, p, totals)
+    pair_map = _PairMap(sets)
+    return pair_map.hessian
+
+
+class _PairMap:
+    """The sparse matrix from the weights of pairs of alternatives to the upper triangle of H."""
+
+    def __init__(self, sets: ChoiceSets) -> None:
+        self.p = sets.n_parameters
+        self.pairs = [(layer, k, other) for layer, k, other, _ in sets.differences()]
+        rows = [sp.csr_array(difference) for *_, difference in sets.differences()]
+        stacked = sp.csr_array(sp.vstack(rows, format="csr")) if rows else None
+        self.scatter, self.order = _outer_products(stacked, self.p)
+
+    def hessian(
+        self, p: npt.NDArray[np.float64], totals: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Σ ω (a_k - a_l)(a_k - a_l)ᵀ."""
+        weights = [
+            layer.view(totals)[0] * layer.view(p)[k] * layer.view(p)[other]
+            for layer, k, other in self.pairs
+        ]
+        if not weights:
+            return np.zeros((self.p, self.p))
+        upper = (self.scatter @ np.concatenate(weights)[self.order]).reshape(self.p, self.p)
+        diagonal = upper.diagonal().copy()
+        full: npt.NDArray[np.float64] = upper + upper.T
+        np.fill_diagonal(full, diagonal)
+        return full
+
+
+def _outer_products(rows: Any, p: int) -> tuple[Any, npt.NDArray[np.intp]]:
+    """The matrix (p², rows) whose column r is the upper triangle of rows[r] rows[r]ᵀ.
+
+    Its columns stand in the order `order` of the rows: those with equally many entries together.
+    """
+    if rows is None:
+        return sp.csc_array((p * p, 0)), np.empty(0, dtype=np.intp)
+    rows.eliminate_zeros()
+    rows.sort_indices()
+    lengths = np.diff(rows.indptr)
+    order = np.argsort(lengths, kind="stable")
+    index, value, counts = [], [], []
+    for length in np.unique(lengths):
+        which = np.flatnonzero(lengths == length)
+        places = rows.indptr[which][:, None] + np.arange(length)
+        columns, values = rows.indices[places].astype(np.int64), rows.data[places]
+        left, right = np.triu_indices(length)
+        index.append((columns[:, left] * p + columns[:, right]).ravel())
+        value.append((values[:, left] * values[:, right]).ravel())
+        counts.append(np.full(len(which), len(left)))
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    arrays = (np.concatenate(value), np.concatenate(index), indptr)
+    return sp.csc_array(arrays, shape=(p * p, len(lengths))), order
+
+
+def _from_dense_rows(
+    sets: ChoiceSets, p: npt.NDArray[np.float64], totals: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Σ_c s_c Σ_k p_k (a_k - ā)(a_k - ā)ᵀ, some sets at a time."""
+    width = sets.n_parameters
+    result = np.zeros((width, width))
+    for layer in sets.layers:
+        size = (layer.n_alternatives, layer.n_sets)
+        rows = sets.rows[layer.start : layer.stop].reshape(*size, width)
+        weight, total = layer.view(p), layer.view(totals)[0]
+        chunk = max(_CHUNK_ENTRIES // (layer.n_alternatives * width), 1)
+        for start in range(0, layer.n_sets, chunk):
+            part = slice(start, start + chunk)
+            mean = np.einsum("kc,kcp->cp", weight[:, part], rows[:, part])
+            centred = (rows[:, part] - mean) * np.sqrt(weight[:, part] * total[part])[..., None]
+            flat = centred.reshape(-1, width)
+            result += flat.T @ flat
+    return result
+
+
+def _from_moments(
+    sets: ChoiceSets, p: npt.NDArray[np.float64], totals: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Σ_k p_k a_k a_kᵀ - ā āᵀ, summed over the sets, with sparse products."""
+    numbers = sets.set_numbers()
+    weights = sp.csr_array((p, (numbers, np.arange(len(p)))))
+    means = weights @ sets.rows
+    total = np.bincount(numbers, weights=p * totals)
+    second = sets.rows.T @ (sp.diags_array(p * totals) @ sets.rows)
+    square = means.T @ (sp.diags_array(total) @ means)
+    result: npt.NDArray[np.float64] = second.toarray() - square.toarray()
+    return result
+
+
+def hessian_vector(
+    sets: ChoiceSets,
+    p: npt.NDArray[np.float64],
+    totals: npt.NDArray[np.float64],
+    v: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """H v without H: Σ_c s_c Σ_k p_k (a_k·v - ā·v) a_k. Cost: two products with the rows."""
+    change: npt.NDArray[np.float64] = sets.rows @ v
+    for layer in sets.layers:
+        part = layer.view(change)
+        part -= (layer.view(p) * part).sum(axis=0)
+    result: npt.NDArray[np.float64] = sets.rows.T @ (p * totals * change)
+    return result

@@ -1,0 +1,65 @@
+"""Which rows a model of the Hessian is built from."""
+
+import numpy as np
+import numpy.typing as npt
+
+from crossent.typing import Block, RowSource
+
+__all__ = ["rows_for_metric", "sample_size"]
+
+_SAMPLED_ROWS = 20_000
+_ROWS_PER_FEATURE = 12  # fewer make a sampled Gram matrix too noisy (MNIST: 64 passes, 70 at 10)
+_FEW_ROWS = 8_000
+_UNIFORM_SHARE = 0.3
+
+
+def sample_size(source: RowSource) -> int:
+    """How many rows a metric is built from: all up to 20,000, else 12 per feature or 8,000."""
+    if source.n_rows <= _SAMPLED_ROWS:
+        return source.n_rows
+    small = source.n_features * source.n_classes <= 2000  # an exact Hessian: noise costs passes
+    wanted = _SAMPLED_ROWS if small else _ROWS_PER_FEATURE * source.n_features
+    return min(source.n_rows, max(_FEW_ROWS, min(wanted, 4 * _SAMPLED_ROWS)))
+
+
+def rows_for_metric(
+    source: RowSource,
+    row_curvature: npt.NDArray[np.float64] | None,
+    rng: np.random.Generator,
+    dtype: npt.DTypeLike,
+) -> Block:
+    """All rows, or a sample drawn with probability ∝ s_i c_i, mixed with s_i, and reweighted.
+
+    Uniform sampling fails near separability, where few rows carry all the curvature.
+
+    Parameters
+    ----------
+    source : RowSource
+    row_curvature : ndarray or None, shape (n,)
+        The c_i; None asks for all rows.
+    rng : numpy.random.Generator
+    dtype : dtype
+        Of the rows.
+    """
+    size = sample_size(source)
+    if row_curvature is None or size == source.n_rows:
+        return next(iter(source.blocks(None, dtype)))
+    weight = source.sample_weight
+    share = weight * row_curvature
+    total = share.sum()
+    chance = _UNIFORM_SHARE * weight
+    if total > 0:
+        chance += (1 - _UNIFORM_SHARE) * share / total
+    cumulated = np.cumsum(chance)
+    # Systematic sampling: one uniform number, equal steps along the cumulated chances.
+    steps = (np.arange(size) + rng.random()) * (cumulated[-1] / size)
+    rows = np.minimum(np.searchsorted(cumulated, steps), source.n_rows - 1)
+    rows, counts = np.unique(rows, return_counts=True)
+    block = source.take(rows, dtype)
+    return Block(
+        X=block.X,
+        targets=block.targets,
+        sample_weight=counts * weight[rows] * (cumulated[-1] / (size * chance[rows])),
+        offset=block.offset,
+        first_row=0,
+    )
