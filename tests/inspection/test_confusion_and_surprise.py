@@ -110,6 +110,8 @@ def test_ambiguous_targets_are_no_surprise():
     assert [e.excess for e in found] == pytest.approx(sorted(divergences)[::-1], abs=1e-15)
     by_row = {entry.row: entry for entry in found}
     assert by_row[0].surprisal > by_row[2].surprisal
+    # Target 1/3 each, p = (.5, .25, .25): log 3 less, and over log 2 for bits.
+    assert by_row[0].excess_bits == pytest.approx(stats.entropy([1, 1, 1], P[0], base=2), rel=1e-12)
     assert by_row[3].target_mass == 0.5
     assert (by_row[3].target, by_row[3].target_probability) == ("b", pytest.approx(0.5))
 

@@ -275,3 +275,16 @@ def test_an_accuracy_is_never_above_one(n):
     assert found.accuracy == pytest.approx(1.0, rel=1e-15)
     assert found.accuracy <= 1.0
     assert found.accuracy_interval[1] == 1.0
+
+
+def test_log_probabilities_are_asked_for_before_probabilities_lose_them():
+    class Sure:
+        classes_ = np.array(["a", "b"])
+
+        def predict_log_proba(self, X):
+            return np.tile([0.0, -800.0], (len(X), 1))  # exp(−800) is 0 in float64
+
+        def predict_proba(self, X):
+            return np.tile([1.0, 0.0], (len(X), 1))
+
+    assert evaluate(Sure(), [[1]], ["b"]).cross_entropy == 800

@@ -50,6 +50,11 @@ class SurprisingRow:
         """The surprisal in bits: what it costs to send the row's class with this model."""
         return self.surprisal / math.log(2)
 
+    @property
+    def excess_bits(self) -> float:
+        """The excess in bits."""
+        return self.excess / math.log(2)
+
 
 def surprising_rows(rows: Predictions, /, *, k: int = 10) -> tuple[SurprisingRow, ...]:
     """The k rows of positive weight with the largest excess surprisal, largest first.

@@ -91,8 +91,8 @@ class ConfusionDisplay:
     def figure_size(self) -> tuple[float, float]:
         """Width and height in inches."""
         q = len(self.table.classes)
-        side = 1.6 + 0.36 * q if q <= 8 else 4.8
-        return (max(side, 3.2), max(side - 0.3, 2.8)) if q <= _MATRIX_CLASSES else (4.6, 5.4)
+        side = 1.6 + 0.36 * q if q <= 8 else 4.5
+        return (max(side, 3.2), max(side - 0.3, 2.8)) if q <= _MATRIX_CLASSES else (4.3, 5.4)
 
     def plot(
         self, ax: Any = None, *, kind: Literal["auto", "matrix", "pairs"] = "auto", top: int = 15
@@ -150,7 +150,7 @@ class ConfusionDisplay:
     def _annotate(self, rows: Any, columns: Any) -> None:
         """Counts in the cells: whole numbers as such."""
         q = len(self.table.classes)
-        size = 9 if q <= 8 else 7.5 if q <= 12 else 6
+        size = 9.5 if q <= 8 else 8 if q <= 12 else 6.5
         for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
             text = _count(float(self.table.counts[i, j]))
             self.ax_.text(j, i, text, ha="center", va="center", fontsize=size, color=INK)
@@ -158,16 +158,19 @@ class ConfusionDisplay:
     def _pairs(self, pairs: Sequence[ConfusedPair]) -> None:
         """Bars of the most frequent confusions."""
         shown = dict(zip(self.table.classes.tolist(), self._labels(28), strict=True))
+        longest = 1.25 * pairs[0].count if pairs else 1.0
         for place, pair in enumerate(pairs):
             self.ax_.barh(place + 0.2, pair.count, color=ORANGE, alpha=0.85, height=0.34)
             # Above the bar, where two long names have room.
             names = f"{shown[pair.true]} → {shown[pair.predicted]}"
             self.ax_.text(0, place - 0.08, names, va="bottom", fontsize=8.5, color=INK)
-            text = f" {_count(pair.count)} ({100 * pair.share:.0f} %)"
-            self.ax_.text(pair.count, place + 0.2, text, va="center", fontsize=8.5, color=INK)
+            text = f"{_count(pair.count)} ({100 * pair.share:.0f} %)"
+            end = pair.count + 0.012 * longest
+            self.ax_.text(end, place + 0.2, text, va="center", fontsize=8.5, color=INK)
         if not pairs:
             self.ax_.text(0.5, 0.5, "No errors", ha="center", color=MUTED)
-        self.ax_.set_xlim(0, 1.25 * pairs[0].count if pairs else 1)
+        self.ax_.set_xlim(0, longest)
+        self.ax_.spines["left"].set_visible(False)
         self.ax_.set_ylim(max(len(pairs), 1) - 0.4, -0.6)
         self.ax_.set_yticks([])
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
@@ -183,8 +186,8 @@ def _cell_colours(shares: Any) -> Any:
     worst = max(float(shares[~right].max(initial=0.0)), 1e-300)
     colours = np.empty((q, q, 4))
     colours[..., :3] = np.where(right[..., np.newaxis], to_rgb(BLUE), to_rgb(ORANGE))
-    # The square root keeps rare errors visible.
-    colours[..., 3] = _MOST_OPAQUE * np.where(right, shares, np.sqrt(shares / worst))
+    # The power keeps rare errors visible.
+    colours[..., 3] = _MOST_OPAQUE * np.where(right, shares, (shares / worst) ** 0.7)
     return colours
 
 

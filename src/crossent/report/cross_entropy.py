@@ -46,7 +46,7 @@ class CrossEntropyDisplay:
     @property
     def figure_size(self) -> tuple[float, float]:
         """Width and height in inches."""
-        return (4.6, 0.9 + 0.36 * (len(self.evaluations) + 2))
+        return (4.3, 0.9 + 0.36 * (len(self.evaluations) + 2))
 
     @classmethod
     def from_estimator(

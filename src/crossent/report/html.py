@@ -20,10 +20,13 @@ __all__ = [
     "percent",
     "scientific",
     "section",
+    "sentence",
     "table",
     "with_powers",
 ]
 
+# Characters; a longer name in a table asks for a broad column.
+_LONG = 16
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -49,9 +52,21 @@ def data(text: object, /, width: int = 60) -> str:
     '<bdi title="abcdefgh">ab…h</bdi>'
     """
     line = clean(text)
+    kind = ' class="long"' if len(line) > _LONG else ""
     if len(line) <= width:
-        return f"<bdi>{escape(line)}</bdi>"
-    return f'<bdi title="{escape(line)}">{escape(shortened(line, width))}</bdi>'
+        return f"<bdi{kind}>{escape(line)}</bdi>"
+    return f'<bdi{kind} title="{escape(line)}">{escape(shortened(line, width))}</bdi>'
+
+
+def sentence(text: str, /) -> str:
+    """A sentence of ours: escaped, with powers of ten, and with code between back-ticks.
+
+    Examples
+    --------
+    >>> sentence("Raise `tol` to 1e-6.")
+    'Raise <code>tol</code> to 1×10⁻⁶.'
+    """
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped(with_powers(text)))
 
 
 def integer(value: float, /) -> str:

@@ -64,7 +64,7 @@ def confusions(facts: Facts, /) -> str:
     if display.kind_ == "matrix":
         how = (
             "How to read it: a row holds the rows of one true class, a column those given one "
-            "predicted class. Blue cells are right; the darker an orange cell, the more often that "
+            "predicted class. Blue cells are right; the stronger the orange, the more often that "
             "mistake is made."
         )
     else:
@@ -170,8 +170,8 @@ def surprising(facts: Facts, /) -> str:
     )
     if soft:
         text += (
-            "<p>The targets are distributions; rows are ranked by their surprisal beyond the "
-            "target’s own entropy, and the class shown is the target’s largest.</p>"
+            "<p>The targets are distributions: rows are ranked by the bits that they cost beyond "
+            "the target’s own entropy, and the class is the target’s largest.</p>"
         )
     listing = _surprising_table(facts, found)
     if facts.details.image_shape is None:
@@ -180,6 +180,8 @@ def surprising(facts: Facts, /) -> str:
     listed = ", ".join(f"row {row.row}: {row.target}, not {row.predicted}" for row in found)
     svg = _svg(SurprisingRowsDisplay(found, images), "surprising", f"Images of {listed}.")
     how = "How to read it: “5, not 3” is a row of class 5 that the model took for 3."
+    if any(row.target == row.predicted for row in found):
+        how += " A single name means that the model was right, but not sure."
     return html.section(
         "The most surprising rows",
         f"{text}<div class='pair'>{html.figure(svg, how)}<div>{listing}</div></div>",
@@ -188,17 +190,21 @@ def surprising(facts: Facts, /) -> str:
 
 def _surprising_table(facts: Facts, found: Any) -> str:
     """One line for each row; with its values where they are few."""
+    soft = facts.judged_result.soft_targets
     header = ["row", "class", "taken for", "surprisal"]
+    if soft:
+        header = ["row", "class", "its target", "taken for", "excess"]
     values = _few_values(facts, found)
     names = [] if values is None else _feature_names(facts, values.shape[1])
     lines = []
     for place, row in enumerate(found):
-        bits = f"{row.surprisal_bits:.1f} bits" if math.isfinite(row.surprisal) else "infinite"
+        bits = f"{row.excess_bits:.1f} bits" if math.isfinite(row.excess) else "infinite"
         extra = [] if values is None else [html.data(f"{value:.4g}") for value in values[place]]
         lines.append(
             [
                 str(row.row),
                 _with_probability(row.target, row.target_probability),
+                *([html.percent(row.target_mass)] if soft else []),
                 "–"
                 if row.target == row.predicted
                 else _with_probability(row.predicted, row.predicted_probability),
@@ -206,7 +212,7 @@ def _surprising_table(facts: Facts, found: Any) -> str:
                 *extra,
             ]
         )
-    numbers = {0, *range(3, 4 + len(names))}
+    numbers = {0, *([2] if soft else []), *range(len(header) - 1, len(header) + len(names))}
     table = html.table([*header, *(html.data(name, 20) for name in names)], lines, numbers=numbers)
     note = "Behind each class stands the model’s probability of it. Rows are counted from 0."
     return f'{table}<p class="muted">{note}</p>'
@@ -215,7 +221,7 @@ def _surprising_table(facts: Facts, found: Any) -> str:
 def _with_probability(name: Any, probability: float) -> str:
     """A class, and the model's probability of it."""
     shown = html.percent(probability) if probability >= 1e-4 else html.scientific(probability)
-    return f'{html.data(name, 28)} <span class="muted">{shown}</span>'
+    return f'{html.data(name, 28)} <span class="muted">({shown})</span>'
 
 
 def _few_values(facts: Facts, found: Any) -> Any:
@@ -277,14 +283,14 @@ def trace(facts: Facts, /) -> str:
     name = "The gap, pass by pass"
     svg = _svg(display, "trace", f"Convergence over {facts.trace[-1].passes} passes, log scale.")
     how = (
-        "How to read it: each step down the axis is a factor of ten closer to the best possible "
-        "objective. Only the diamonds are proven bounds; the points before them come from the same "
-        "formula before its conditions hold."
+        "How to read it: the lower, the closer to the best possible objective; the axis counts "
+        "powers of ten. Only the diamonds are proven bounds; the other points come from the same "
+        "formula before its conditions hold. Passes for which it is not finite are left out."
     )
     if not display.shows_gap_:
         name = "The gradient, pass by pass"
         how = (
-            "How to read it: the gradient is zero at an optimum; each step down the axis is a "
-            "factor of ten. Without a penalty there is no proven bound."
+            "How to read it: the gradient is zero at an optimum; the axis counts powers of ten. "
+            "Without a penalty there is no proven bound."
         )
     return html.section(name, html.figure(svg, how))

@@ -42,7 +42,7 @@ class ReliabilityDisplay:
     ax_: Any = field(default=None, init=False, repr=False)
     figure_: Any = field(default=None, init=False, repr=False)
 
-    figure_size = (4.6, 4.4)
+    figure_size = (4.3, 4.4)
 
     @classmethod
     def from_estimator(

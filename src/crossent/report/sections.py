@@ -19,7 +19,7 @@ def heading(facts: Facts, /) -> str:
     line = (
         f"{html.percent(result.accuracy)} of the predictions for "
         f"{html.integer(result.n_rows)} {facts.judged_name} rows {right}; the cross-entropy is "
-        f"{_nats(result.cross_entropy)}. {html.escaped(html.with_powers(said.sentence))}"
+        f"{_nats(result.cross_entropy)}. {html.sentence(said.sentence)}"
     )
     mark = html.badge(said.badge, said.tone)
     return (
@@ -92,7 +92,7 @@ def certificate(facts: Facts, /) -> str:
             "are from the optimum. <code>crossent.SoftmaxRegression</code> proves it.</p>",
         )
     sentences = [
-        f"<li>{html.escaped(html.with_powers(sentence))}</li>"
+        f"<li>{html.sentence(sentence)}</li>"
         for sentence in certificate_in_words(facts.certificate)
     ]
     return html.section(
@@ -111,7 +111,8 @@ def _remarks(facts: Facts) -> str:
             "<li>No training row has these classes, so they have probability 0: "
             f"{listed}{more}.</li>"
         )
-    if getattr(facts.model, "separable_", None):
+    penalised = facts.certificate is not None and facts.certificate.kind == "gap"
+    if penalised and getattr(facts.model, "separable_", None):
         found.append(
             "<li>Planes separate the classes of the training rows: only the penalty keeps the "
             "weights finite.</li>"
@@ -145,8 +146,8 @@ def cross_entropy(facts: Facts, picture: str, /) -> str:
             else ""
         )
         + (
-            " The targets are distributions; no model gets below their entropy (the black tick in "
-            "the picture)."
+            " The targets are distributions; no model gets below their entropy (the tick "
+            "across each bar)."
             if soft
             else ""
         )
@@ -185,12 +186,11 @@ def accuracy(facts: Facts, /) -> str:
         results.append(("test", facts.test_result))
     rows = [
         [
-            f"{name} rows",
+            f"{html.integer(result.n_rows)} {name}",
             html.percent(result.accuracy),
             " to ".join(html.percent(end) for end in result.accuracy_interval)
             if name == "test"
             else "–",
-            html.integer(result.n_rows),
         ]
         for name, result in results
     ]
@@ -206,10 +206,13 @@ def accuracy(facts: Facts, /) -> str:
             "the target on the predicted class."
         )
     text += (
-        " If the rows were drawn anew, the interval would hold the true share 95 times in 100.</p>"
+        " If test rows were drawn again and again, 95 of 100 such (Wilson) intervals would "
+        "hold the accuracy on all rows of their kind.</p>"
+        if facts.test is not None
+        else " The model was fitted to these rows; expect less on new ones.</p>"
     )
-    header = ["", "accuracy", "95 % interval (Wilson)", "rows"]
-    return html.section("Accuracy", html.table(header, rows, numbers=(1, 2, 3)) + text)
+    header = ["rows", "accuracy", "95 % interval"]
+    return html.section("Accuracy", html.table(header, rows, numbers=(1, 2)) + text)
 
 
 def _nats(value: float) -> str:

@@ -79,8 +79,8 @@ class SurprisingRowsDisplay:
     def figure_size(self) -> tuple[float, float]:
         """Width and height in inches."""
         if self.images is None:
-            return (4.6, 0.8 + 0.28 * len(self.rows))
-        return (4.6, 1.55 * math.ceil(len(self.rows) / _COLUMNS))
+            return (4.3, 0.8 + 0.28 * len(self.rows))
+        return (4.3, 1.55 * math.ceil(len(self.rows) / _COLUMNS))
 
     def plot(self, ax: Any = None) -> "SurprisingRowsDisplay":
         """Draw in the place of `ax`, or on a new pyplot figure."""
@@ -106,7 +106,7 @@ class SurprisingRowsDisplay:
             title = f"{data_label(row.target, 12)}, not {data_label(row.predicted, 12)}"
             if row.target == row.predicted:
                 title = data_label(row.target, 14)
-            panel.set_title(title, fontsize=8.5, color=INK, pad=3)
+            panel.set_title(title, fontsize=9, color=INK, pad=3)
             panel.text(
                 0.5,
                 -0.03,
@@ -114,21 +114,22 @@ class SurprisingRowsDisplay:
                 transform=panel.transAxes,
                 ha="center",
                 va="top",
-                fontsize=7.5,
+                fontsize=8.5,
             )
 
     def _bars(self) -> None:
-        """Surprisal of each row, in bits; an infinite one is written, without a bar."""
-        bits = [row.surprisal_bits if math.isfinite(row.surprisal) else 0.0 for row in self.rows]
+        """Excess surprisal of each row, in bits; an infinite one is written, without a bar."""
+        bits = [row.excess_bits if math.isfinite(row.excess) else 0.0 for row in self.rows]
         self.ax_.barh(range(len(bits)), bits, color=ORANGE, alpha=0.85, height=0.62)
         names = [
             f"row {row.row}: {data_label(row.target, 12)}, not {data_label(row.predicted, 12)}"
             for row in self.rows
         ]
         self.ax_.set_yticks(range(len(bits)), names)
+        longest = max(bits, default=0.0) or 1.0
         for place, row in enumerate(self.rows):
-            self.ax_.text(bits[place], place, f" {_bits(row)}", va="center", color=INK)
-        self.ax_.set_xlim(0, 1.25 * max(bits, default=1.0) or 1.0)
+            self.ax_.text(bits[place] + 0.015 * longest, place, _bits(row), va="center", color=INK)
+        self.ax_.set_xlim(0, 1.3 * longest)
         self.ax_.invert_yaxis()
         self.ax_.tick_params(axis="y", length=0)
         self.ax_.set_xlabel("surprisal in bits")
@@ -161,8 +162,8 @@ def row_images(X: Any, rows: Sequence[SurprisingRow], image_shape: tuple[int, ..
 
 
 def _bits(row: SurprisingRow) -> str:
-    """What the row costs."""
-    return f"{row.surprisal_bits:.1f} bits" if math.isfinite(row.surprisal) else "infinite"
+    """What the row costs beyond its target's own entropy."""
+    return f"{row.excess_bits:.1f} bits" if math.isfinite(row.excess) else "infinite"
 
 
 def _unit(image: Any, low: float, high: float) -> Any:

@@ -21,6 +21,8 @@ _THEMED = {
     ORANGE: "var(--orange)",
 }
 _STYLE = {
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "font.size": 9.5,
     "text.color": INK,
     "axes.edgecolor": MUTED,
@@ -38,6 +40,7 @@ _STYLE = {
     "svg.hashsalt": "crossent",  # else ids differ from run to run
 }
 _PIXELS_PER_POINT = 96 / 72
+_ENLARGED = 1.2  # at most, where the page is wide
 
 
 @contextmanager
@@ -56,11 +59,7 @@ def new_axes(size: tuple[float, float], /) -> Any:
     """Axes of a new figure of `size` inches that pyplot does not know of."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
-    figure.patch.set_alpha(0)
-    ax = figure.add_subplot()
-    ax.patch.set_alpha(0)
-    return ax
+    return Figure(figsize=size, layout="constrained").add_subplot()
 
 
 def inline_svg(figure: Any, /, *, prefix: str, label: str) -> str:
@@ -93,7 +92,7 @@ def inline_svg(figure: Any, /, *, prefix: str, label: str) -> str:
         root.attrib.pop(name, None)
     root.set("role", "img")
     root.set("aria-label", label)
-    root.set("style", f"max-width: {1.12 * _PIXELS_PER_POINT * width:.0f}px")
+    root.set("style", f"max-width: {_ENLARGED * _PIXELS_PER_POINT * width:.0f}px")
     return ElementTree.tostring(root, encoding="unicode")
 
 

@@ -47,7 +47,7 @@ class TraceDisplay:
     figure_: Any = field(default=None, init=False, repr=False)
     shows_gap_: bool = field(default=True, init=False, repr=False)
 
-    figure_size = (4.6, 3.0)
+    figure_size = (4.3, 3.0)
 
     @classmethod
     def from_estimator(cls, estimator: Any, /, *, ax: Any = None) -> "TraceDisplay":
@@ -79,7 +79,7 @@ class TraceDisplay:
         """Line, certified points, tolerance."""
         shown = _drawable(values)
         name = "relative gap" if self.shows_gap_ else "norm of the gradient"
-        unproven = "before it is certified" if self.shows_gap_ else "after each pass"
+        unproven = "not certified" if self.shows_gap_ else "after each pass"
         self.ax_.plot(
             passes[shown],
             values[shown],
@@ -101,6 +101,7 @@ class TraceDisplay:
         self.ax_.set_yscale("log")
         self.ax_.yaxis.set_major_formatter(power_of_ten)
         self.ax_.yaxis.set_minor_formatter("")
+        self.ax_.set_xlim(left=0)
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
         self.ax_.set(xlabel="passes over the training rows", ylabel=name)
         self.ax_.legend(frameon=False, labelcolor=INK)

@@ -102,8 +102,8 @@ class ClassWeightsDisplay:
         n_classes, d = np.shape(self.weights)
         if self.image_shape is not None:
             n_rows = math.ceil(min(n_classes, _MOST_IMAGES) / _COLUMNS)
-            return (4.8, 0.55 + 1.15 * n_rows)
-        return (4.6, min(n_classes, _MOST_BARS) * (0.5 + 0.2 * min(d, 8)) + 0.4)
+            return (4.5, 0.55 + 1.15 * n_rows)
+        return (4.3, min(n_classes, _MOST_BARS) * (0.5 + 0.2 * min(d, 8)) + 0.4)
 
     def plot(self, ax: Any = None) -> "ClassWeightsDisplay":
         """Draw in the place of `ax`, or on a new pyplot figure."""
@@ -139,7 +139,7 @@ class ClassWeightsDisplay:
                 images[number], cmap=colours, vmin=-limit, vmax=limit, interpolation="none"
             )
             panel.set_axis_off()
-            panel.set_title(self._title(number, 14), fontsize=8.5, color=INK, pad=3)
+            panel.set_title(self._title(number, 14), fontsize=9, color=INK, pad=3)
         bar = self.figure_.colorbar(
             picture, ax=list(self.axes_), location="bottom", aspect=40, shrink=0.7, pad=0.03
         )
