@@ -110,6 +110,8 @@ def test_output_goes_to_the_file_and_leaves_stdout_empty(run, flower_model):
     assert result.stdout == ""
     assert Path("classes.csv").read_text("utf-8") == printed
     assert "classes.csv" in result.stderr
+    again = run("predict", "flowers.skops", "flowers.csv", "--output", "classes.csv", "--quiet")
+    assert again.stderr == ""
 
 
 def test_a_named_data_set_without_test_rows_is_taken_whole(run, run_json):

@@ -130,6 +130,37 @@ def test_the_summary_goes_to_stdout_and_names_what_was_written(run):
     assert crossent.load("m.skops").certificate_.converged
 
 
+def test_the_summary_shows_the_numbers_of_the_json_object(run, run_json):
+    rows = {line[:40].strip(): line[40:].split() for line in run("fit", "wine").stdout.splitlines()}
+    record = run_json("fit", "wine")
+
+    for name, row in (
+        ("cross_entropy", "cross-entropy, nats"),
+        ("cross_entropy_bits", "cross-entropy, bits"),
+        ("frequency_baseline", "of the class frequencies, nats"),
+        ("uniform_baseline", "of knowing nothing, nats"),
+    ):
+        assert rows[row] == [f"{record[part][name]:.4f}" for part in ("train", "test")]
+    accuracies = [100 * record[part]["accuracy"] for part in ("train", "test")]
+    assert rows["accuracy"] == f"{accuracies[0]:.2f} % {accuracies[1]:.2f} %".split()
+
+
+def test_the_report_is_of_the_same_rows_and_says_where_they_are_from(run, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        "crossent.cli.fitting.write_report",
+        lambda path, model, **rest: given.update(rest, path=path, model=model),
+    )
+    assert run("fit", "iris", "--report", "r.html").exit_code == 0
+
+    assert given["path"] == Path("r.html")
+    assert given["model"].certificate_.converged
+    assert [len(part) for part in given["train"]] == [114, 114]
+    assert [len(part) for part in given["test"]] == [36, 36]
+    assert given["details"].test_rows.startswith("36 rows held out")
+    assert given["details"].class_names == ("setosa", "versicolor", "virginica")
+
+
 def test_json_is_one_line_and_quiet_leaves_stderr_empty(run):
     result = run("fit", "iris", "--json", "--quiet")
 
