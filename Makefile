@@ -40,5 +40,8 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
+mutants: $(VENV)/.test  ## every deliberate fault of tests/mutants.txt must fail the tests
+	$(BIN)/python tests/run_mutants.py
+
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

@@ -79,14 +79,18 @@ def as_device_array(xp: Namespace, value: Any, name: str, device: Any) -> Array:
     return xp.asarray(array, device=device)
 
 
-def as_floats(**named: Any) -> tuple[Namespace, list[Array]]:
+def as_floats(
+    *, beside: dict[str, Any] | None = None, **named: Any
+) -> tuple[Namespace, list[Array]]:
     """Library and real floating arrays of the named values, on one device.
 
     Arrays of a real floating dtype keep it. Lists, numbers, booleans and integers become the common
-    dtype of those arrays, or the library's default float where there are none.
+    dtype of those arrays, or the library's default float where there are none. The arguments in
+    `beside` share library and device, and are not converted.
     """
-    xp = find_namespace(**named)
-    device = common_device(named)
+    everything = named | (beside or {})
+    xp = find_namespace(**everything)
+    device = common_device(everything)
     arrays = {name: as_device_array(xp, value, name, device) for name, value in named.items()}
     kept = {
         name

@@ -101,6 +101,8 @@ def test_lists_beside_an_array_take_its_dtype_and_mixed_floats_the_wider():
     p = np.asarray([0.5, 0.5], dtype=np.float32)
 
     assert kl_divergence(p, [0.25, 0.75]).dtype == np.float32
+    assert kl_divergence(p.astype(np.float16), [0.25, 0.75]).dtype == np.float16
+    assert kl_divergence(p.astype(np.float64), [0.1, 0.9]) == kl_divergence([0.5, 0.5], [0.1, 0.9])
     assert kl_divergence(p, np.asarray([0.25, 0.75])).dtype == np.float64
     assert softmax_cross_entropy(p, np.asarray([0.25, 0.75])).dtype == np.float32
     assert softmax_cross_entropy(p, 0, sample_weight=np.float64(2.0)).dtype == np.float32
@@ -345,6 +347,20 @@ def test_arrays_on_two_devices_are_refused_by_name():
     with pytest.raises(InputError, match=r"`p` on .*CPU_DEVICE.*`q` on .*device1.* one device"):
         kl_divergence(here, there)
     assert softmax(there).device == there.device
+
+
+def test_the_library_of_any_argument_is_that_of_the_result():
+    strict = pytest.importorskip("array_api_strict")
+    labels = strict.asarray([2, 0])
+
+    for z, y, options in [
+        (Z, labels, {}),
+        (Z, [2, 0], {"sample_weight": strict.asarray([1.0, 1.0])}),
+        (Z, [2, 0], {"class_weight": strict.asarray([1.0, 1.0, 1.0])}),
+    ]:
+        loss = softmax_cross_entropy(z, y, **options)
+        assert isinstance(loss, type(labels))
+        assert float(loss) == softmax_cross_entropy(Z, [2, 0])
 
 
 def test_the_sum_over_no_rows_is_zero():

@@ -114,23 +114,18 @@ def difference_from_log_ratio(xp: Namespace, p: Array, q: Array, log_ratio: Arra
     return xp.where(near, close, q - p)
 
 
-def log_ratio_from_logits(xp: Namespace, a: Array, b: Array, s: Terms, t: Terms) -> Array:
-    """Logarithm of softmax(b) / softmax(a), for the terms s of a and t of b.
+def log_ratio_from_logits(xp: Namespace, s: Terms, t: Terms) -> Array:
+    """Logarithm of q / p, for the terms s of p and t of q.
 
-    Logits that nearly agree are subtracted first, which is exact; where that overflows or an
-    excluded class stands, the distances from the maxima are.
+    Distances from the maxima are subtracted first: each is rounded relative to itself, so classes
+    that carry mass keep the digits of a small difference. NaN only where p = q = 0.
     """
-    shift = t.maximum - s.maximum
-    plain = b - a
-    finite = xp.isfinite(plain) & xp.isfinite(shift)
-    return xp.where(finite, plain - shift, t.distance - s.distance) - (
-        log_tail(xp, t) - log_tail(xp, s)
-    )
+    return (t.distance - s.distance) - (log_tail(xp, t) - log_tail(xp, s))
 
 
-def kl_from_logits(xp: Namespace, a: Array, b: Array, s: Terms, t: Terms) -> Array:
-    """KL(softmax(a) ‖ softmax(b)), in nats."""
-    p, q, log_ratio = softmax(s), softmax(t), log_ratio_from_logits(xp, a, b, s, t)
+def kl_from_logits(xp: Namespace, s: Terms, t: Terms) -> Array:
+    """KL(p ‖ q) for the terms s of p and t of q, in nats."""
+    p, q, log_ratio = softmax(s), softmax(t), log_ratio_from_logits(xp, s, t)
     difference = difference_from_log_ratio(xp, p, q, log_ratio)
     return xp.sum(divergence_terms(xp, p, q, difference, log_ratio), axis=-1)
 
@@ -141,9 +136,9 @@ def log_mean_exp(xp: Namespace, x: Array) -> Array:
     return xp.where(x > 0, x, zeros) + xp.log1p(xp.exp(-abs(x))) - math.log(2)
 
 
-def js_from_logits(xp: Namespace, a: Array, b: Array, s: Terms, t: Terms) -> Array:
-    """Jensen-Shannon divergence of softmax(a) and softmax(b), in nats."""
-    p, q, log_ratio = softmax(s), softmax(t), log_ratio_from_logits(xp, a, b, s, t)
+def js_from_logits(xp: Namespace, s: Terms, t: Terms) -> Array:
+    """Jensen-Shannon divergence for the terms s of p and t of q, in nats."""
+    p, q, log_ratio = softmax(s), softmax(t), log_ratio_from_logits(xp, s, t)
     difference = difference_from_log_ratio(xp, p, q, log_ratio)
     middle = p / 2 + q / 2
     from_p = divergence_terms(xp, p, middle, difference / 2, log_mean_exp(xp, log_ratio))

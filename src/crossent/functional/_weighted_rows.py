@@ -19,7 +19,6 @@ from crossent._arrays import (
     check_labels,
     check_shape,
     check_weights,
-    find_namespace,
     row_sum_tolerance,
 )
 from crossent.errors import InputError
@@ -108,10 +107,8 @@ def read_rows(
 ) -> WeightedRows:
     """Read and check everything that a loss of labels or distributions is made of."""
     check_choice(reduction, "reduction", ("mean", "sum", "none"))
-    find_namespace(
-        logits=logits, y=y, sample_weight=sample_weight, class_weight=class_weight
-    )  # one library, or an error that names them
-    xp, (z,) = as_floats(logits=logits)
+    beside = {"y": y, "sample_weight": sample_weight, "class_weight": class_weight}
+    xp, (z,) = as_floats(beside=beside, logits=logits)
     check_axis(z, -1, "logits")
     working = as_working(xp, z)
     labels, targets, weights = read_y(xp, working, y, ignore_index)

@@ -157,11 +157,8 @@ def cross_entropy(
     ----------
     p, q : array_like, shape (..., q, ...)
         Distributions along `axis`, of the same shape; with `from_logits` both as logits.
-    base : float, optional
-        Unit of the result: None nats, 2 bits, 10 bans.
-    from_logits : bool, default False
-    axis : int, default -1
-        The axis of the outcomes.
+    base, from_logits, axis
+        As in `entropy`.
 
     Returns
     -------
@@ -218,7 +215,7 @@ def kl_divergence(
     relative error is at most ``(q + 40) eps`` (and ``((q + 40) eps)²`` absolute), also for p ≈ q,
     where the textbook sum cancels to rounding noise. From logits the error is at most
     ``R (20 KL + 2 sqrt(KL) + R eps) eps``, where R is q + 40 and the largest distance of two logits
-    in a row or of one class: good to eps² for p ≈ q.
+    of a row: good to eps² for p ≈ q.
 
     Examples
     --------
@@ -230,7 +227,7 @@ def kl_divergence(
     unit = unit_of_information(base)
     xp, (a, b), dtype = _enter({"p": p, "q": q}, axis, from_logits)
     if from_logits:
-        nats = _information.kl_from_logits(xp, a, b, terms(xp, a), terms(xp, b))
+        nats = _information.kl_from_logits(xp, terms(xp, a), terms(xp, b))
     else:
         nats = _information.kl_from_probabilities(xp, a, b)
     return cast(xp, nats / unit, dtype)
@@ -275,7 +272,7 @@ def js_divergence(
     unit = unit_of_information(base)
     xp, (a, b), dtype = _enter({"p": p, "q": q}, axis, from_logits)
     if from_logits:
-        nats = _information.js_from_logits(xp, a, b, terms(xp, a), terms(xp, b))
+        nats = _information.js_from_logits(xp, terms(xp, a), terms(xp, b))
     else:
         nats = _information.js_from_probabilities(xp, a, b)
     return cast(xp, nats / unit, dtype)
@@ -335,9 +332,8 @@ def mutual_information(
     ----------
     joint : array_like, shape (..., r, c)
         Tables that sum to 1; with `from_logits` logits of one distribution over all r·c cells.
-    base : float, optional
-        Unit of the result: None nats, 2 bits, 10 bans.
-    from_logits : bool, default False
+    base, from_logits
+        As in `entropy`.
 
     Returns
     -------
