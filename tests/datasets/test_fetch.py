@@ -138,8 +138,8 @@ def test_the_second_mirror_serves_where_the_first_does_not(server, tmp_path, mon
 @pytest.mark.parametrize(
     ("served", "word"),
     [
-        (gzip.compress(PICTURES[:-1] + b"\x00"), "SHA-256"),
-        (gzip.compress(PICTURES)[:-5], "truncated"),
+        (gzip.compress(PICTURES[:-1] + b"\x00", mtime=0), "SHA-256"),
+        (gzip.compress(PICTURES, mtime=0)[:-5], "truncated"),
         (b"<html>Please log in to this hotel's network</html>", "SHA-256"),
         (None, "404"),
     ],
