@@ -1,8 +1,19 @@
+import importlib.util
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from crossent.typing import Block
+
+# Test folders are no packages: the reference is put where the test files can import it.
+_spec = importlib.util.spec_from_file_location(
+    "kernel_definition", Path(__file__).with_name("definition.py")
+)
+sys.modules["kernel_definition"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(sys.modules["kernel_definition"])
 
 
 def make_targets(kind, n, q, rng):

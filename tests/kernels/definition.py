@@ -1,4 +1,4 @@
-"""What a pass adds up, straight from the definition in extended precision, and how far off it may be.
+"""What a pass adds up, by definition and in extended precision, and how far off it may be.
 
 u is the unit roundoff of the type in which a kernel computes; every bound is first order in u and
 doubled for what it leaves out.

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from tests.kernels.definition import all_sums, answer, assert_close
+from kernel_definition import all_sums, answer, assert_close
 
 from crossent.kernels import CATALOGUE, PassSums, dense, sparse
 from crossent.typing import Block

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from crossent.kernels.instructions import ROWS, VECTOR_BYTES
 from crossent.kernels.jit import entry, inner, source_stamp
-from crossent.kernels.products import add_gradient, add_logits, as_rows
+from crossent.kernels.matrices import address_of, as_rows, transpose_tile
+from crossent.kernels.products import add_gradient, add_logits
 from crossent.kernels.records import Floats, RowSums, Targets
 from crossent.kernels.softmax_rows import (
     begin_logits,
@@ -22,7 +24,6 @@ from crossent.kernels.softmax_rows import (
     transpose_probabilities,
 )
 from crossent.kernels.targets_rows import gaps, subtract_targets
-from crossent.kernels.tiles import ROWS, VECTOR_BYTES, transpose_tile
 
 __all__ = [
     "ROWS",
@@ -33,6 +34,9 @@ __all__ = [
     "sum_rows",
     "types_of",
 ]
+
+_SMALL_GAP = 128
+"""Bytes between rows up to which the next block is asked for ahead, gaps and all."""
 
 
 @inner()
@@ -51,6 +55,16 @@ def _copy_rows(X: Floats, start: int, rows: int, P: Floats, lanes: int) -> None:
 
 
 @inner()
+def _next_block(X: Floats, row: int, block_rows: int, copied: bool) -> tuple[int, int]:
+    """Addresses between which the next block lies, if its rows follow each other in memory."""
+    zero: Any = np.int64(0)
+    gap = X.strides[0] - X.shape[1] * X.itemsize
+    if copied or gap < 0 or gap >= _SMALL_GAP or row >= X.shape[0]:
+        return zero, zero
+    return address_of(X, row), address_of(X, min(row + block_rows, X.shape[0]))
+
+
+@inner()
 def softmax_block(
     Z: Floats,
     j: int,
@@ -64,25 +78,28 @@ def softmax_block(
 ) -> None:
     """Logits in Z become weighted residuals s (p - y); losses and statistics are added up."""
     largest, position, rest, gap, entropy, scale = work
+    s = weight[row : row + rows]
     maxima(Z, j, rows, largest, position)
     gaps(Z, j, rows, row, targets, largest, gap)
     if sums.entropies.shape[0] > 0:
         entropies(Z, j, rows, largest, entropy)
     exponentials(Z, j, rows, largest, position, rest)
-    losses(rows, row, weight, gap, rest, entropy, sums.losses, sums.entropies)
+    losses(rows, s, gap, rest, entropy, sums.losses, sums.entropies)
     if sums.row_curvature.shape[0] > 0:
         curvatures(Z, j, rows, position, rest, sums.row_curvature[row:], scale)
     if sums.second_moment.shape[0] > 0:
         transpose_probabilities(Z, j, rows, rest, moment)
-    residuals(Z, j, rows, row, weight, rest, scale)
+    residuals(Z, j, rows, s, rest, scale)
     if sums.mean_probability.shape[0] > 0:
         mean_terms(Z, j, rows, sums.mean_probability)
     if sums.second_moment.shape[0] > 0:
         lanes = VECTOR_BYTES // Z.itemsize
         zero: Any = np.int64(0)
         P = as_rows(moment)
-        add_gradient(Z, zero, Z.shape[0], j, P, zero, rows, sums.second_moment, lanes, zero - 1)
-    subtract_targets(Z, j, rows, row, targets, weight, position, rest)
+        add_gradient(
+            Z, zero, Z.shape[0], j, P, zero, rows, sums.second_moment, lanes, zero - 1, zero, zero
+        )
+    subtract_targets(Z, j, rows, row, targets, s, position, rest)
     mean_terms(Z, j, rows, sums.gradient_b)
 
 
@@ -116,10 +133,12 @@ def _sum_rows(stamp: int) -> Callable[..., None]:
             if copied:
                 _copy_rows(X, row, rows, padded, lanes)
                 source, first = as_rows(padded), zero
-            add_logits(source, first, rows, W, Z, at, full, tail)
+            ahead, stop = _next_block(X, row + rows, block_rows, copied)
+            ahead = add_logits(source, first, rows, W, Z, at, full, tail, ahead, stop)
             softmax_block(Z, at, rows, row, weight, targets, sums, moment, parts)
             if fused:
-                add_gradient(Z, zero, q, at, source, first, rows, sums.gradient_W, lanes, tail)
+                G = sums.gradient_W
+                add_gradient(Z, zero, q, at, source, first, rows, G, lanes, tail, ahead, stop)
 
     return sum_rows
 
@@ -131,10 +150,11 @@ def _add_block_gradient(stamp: int) -> Callable[..., None]:
         """``G[begin:end] += R[begin:end, :n] X`` for all n rows of X."""
         if stamp < 0:
             return
+        zero: Any = np.int64(0)
         lanes = VECTOR_BYTES // R.itemsize
         for row in range(0, X.shape[0], rows_at_once):
             rows = min(rows_at_once, X.shape[0] - row)
-            add_gradient(R, begin, end, row, X, row, rows, G, lanes, tail)
+            add_gradient(R, begin, end, row, X, row, rows, G, lanes, tail, zero, zero)
 
     return add_block_gradient
 

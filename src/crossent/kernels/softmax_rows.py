@@ -2,7 +2,9 @@
 
 All on a block of logits Z (q, rows), a class's rows contiguous, columns j … j + rows - 1. Loops run
 over classes outside and rows inside, so that they become vector instructions however few classes
-there are. Row i of the block has column j + i.
+there are. Three habits keep them so: a class's part is sliced before it is indexed from 0 (an index
+that might be negative is no vector's address), constants have Z's type (a plain 1 makes float32
+into float64), and both sides of a choice are computed.
 
 The largest term stays out of every sum of exponentials: `rest` keeps its digits however small it
 is, and with it the loss and the residual of a row that is almost certain.
@@ -14,17 +16,27 @@ from crossent.kernels.elementwise import exp_nonpositive, log1p_nonnegative
 from crossent.kernels.jit import inner
 from crossent.kernels.records import Floats
 
-__all__ = ["begin_logits", "curvatures", "entropies", "exponentials", "losses", "maxima",
-           "mean_terms", "residuals", "row_sum", "transpose_probabilities"]  # fmt: skip
+__all__ = [
+    "begin_logits",
+    "curvatures",
+    "entropies",
+    "exponentials",
+    "losses",
+    "maxima",
+    "mean_terms",
+    "residuals",
+    "row_sum",
+    "transpose_probabilities",
+]
 
 
 @inner()
 def begin_logits(Z: Floats, j: int, rows: int, b: Floats, offset: Floats, row: int) -> None:
     """Z = b + offset, from row `row` of the offset on; an offset without rows is none."""
     for c in range(b.shape[0]):
-        z = Z[c]
+        z = Z[c][j : j + rows]
         for i in range(rows):
-            z[j + i] = b[c]
+            z[i] = b[c]
     if offset.shape[0] > 0:
         for i in range(rows):
             for c in range(b.shape[0]):
@@ -34,16 +46,16 @@ def begin_logits(Z: Floats, j: int, rows: int, b: Floats, offset: Floats, row: i
 @inner()
 def maxima(Z: Floats, j: int, rows: int, largest: Floats, position: Floats) -> None:
     """The largest logit of each row, and its class as a float."""
-    first = Z[0]
+    first = Z[0][j : j + rows]
     for i in range(rows):
-        largest[i] = first[j + i]
+        largest[i] = first[i]
         position[i] = 0
     for c in range(1, Z.shape[0]):
-        z = Z[c]
+        z = Z[c][j : j + rows]
         here = Z.dtype.type(c)
         for i in range(rows):
-            above = z[j + i] > largest[i]
-            largest[i] = z[j + i] if above else largest[i]
+            above = z[i] > largest[i]
+            largest[i] = z[i] if above else largest[i]
             position[i] = here if above else position[i]
 
 
@@ -53,11 +65,12 @@ def entropies(Z: Floats, j: int, rows: int, largest: Floats, entropy: Floats) ->
     for i in range(rows):
         entropy[i] = 0
     for c in range(Z.shape[0]):
-        z = Z[c]
+        z = Z[c][j : j + rows]
         for i in range(rows):
-            below = largest[i] - z[j + i]
+            below = largest[i] - z[i]
             e = exp_nonpositive(-below)
-            entropy[i] += e if e == 0 else e * below  # 0·∞ = 0
+            product = e * below
+            entropy[i] += e if e == 0 else product  # 0·∞ = 0
 
 
 @inner()
@@ -65,21 +78,21 @@ def exponentials(
     Z: Floats, j: int, rows: int, largest: Floats, position: Floats, rest: Floats
 ) -> None:
     """Z = exp(Z - largest) in place; `rest` is the sum over the classes but the largest."""
+    nothing = Z.dtype.type(0)
     for i in range(rows):
-        rest[i] = 0
+        rest[i] = nothing
     for c in range(Z.shape[0]):
-        z = Z[c]
+        z = Z[c][j : j + rows]
         here = Z.dtype.type(c)
         for i in range(rows):
-            e = exp_nonpositive(z[j + i] - largest[i])
-            z[j + i] = e
-            rest[i] += 0 if position[i] == here else e
+            e = exp_nonpositive(z[i] - largest[i])
+            z[i] = e
+            rest[i] += nothing if position[i] == here else e
 
 
 @inner()
 def losses(
     rows: int,
-    row: int,
     weight: Floats,
     gap: Floats,
     rest: Floats,
@@ -91,13 +104,14 @@ def losses(
 
     A row of weight 0 adds nothing, even if its loss is infinite.
     """
+    nothing, one = rest.dtype.type(0), rest.dtype.type(1)
     for i in range(rows):
-        s = weight[row + i]
-        log_partition = log1p_nonnegative(rest[i])
-        loss = s * (gap[i] + log_partition)
-        loss_sums[i] += 0.0 if s == 0.0 else loss
-        if entropy_sums.shape[0] > 0:
-            entropy_sums[i] += s * (log_partition + entropy[i] / (1 + rest[i]))
+        loss = weight[i] * (gap[i] + log1p_nonnegative(rest[i]))
+        loss_sums[i] += nothing if weight[i] == nothing else loss
+    if entropy_sums.shape[0] > 0:
+        for i in range(rows):
+            mean = entropy[i] / (one + rest[i])
+            entropy_sums[i] += weight[i] * (log1p_nonnegative(rest[i]) + mean)
 
 
 @inner()
@@ -105,38 +119,38 @@ def curvatures(
     Z: Floats, j: int, rows: int, position: Floats, rest: Floats, curvature: Floats, total: Floats
 ) -> None:
     """``1 - Σ p²`` as ``Σ p (1 - p)``: no term is negative, nothing cancels. `total` is scratch."""
+    nothing, one = Z.dtype.type(0), Z.dtype.type(1)
     for i in range(rows):
-        total[i] = 1 + rest[i]
+        total[i] = one + rest[i]
         curvature[i] = rest[i]  # the largest class: p (1 - p) = rest / total²
     for c in range(Z.shape[0]):
-        e = Z[c]
+        e = Z[c][j : j + rows]
         here = Z.dtype.type(c)
         for i in range(rows):
-            term = e[j + i] * (total[i] - e[j + i])
-            curvature[i] += 0 if position[i] == here else term
+            term = e[i] * (total[i] - e[i])
+            curvature[i] += nothing if position[i] == here else term
     for i in range(rows):
         curvature[i] /= total[i] * total[i]
 
 
 @inner()
-def residuals(
-    Z: Floats, j: int, rows: int, row: int, weight: Floats, rest: Floats, scale: Floats
-) -> None:
+def residuals(Z: Floats, j: int, rows: int, weight: Floats, rest: Floats, scale: Floats) -> None:
     """Z = s p: the exponentials times weight over their sum."""
+    one = Z.dtype.type(1)
     for i in range(rows):
-        scale[i] = weight[row + i] / (1 + rest[i])
+        scale[i] = weight[i] / (one + rest[i])
     for c in range(Z.shape[0]):
-        z = Z[c]
+        z = Z[c][j : j + rows]
         for i in range(rows):
-            z[j + i] *= scale[i]
+            z[i] *= scale[i]
 
 
 @inner(any_order=True)
-def row_sum(z: Floats, j: int, rows: int) -> Any:
-    """Sum of columns j … j + rows - 1 of one class, in its type."""
-    total = z[0] * 0
-    for i in range(rows):
-        total += z[j + i]
+def row_sum(z: Floats) -> Any:
+    """Sum of a vector, in its type."""
+    total = z.dtype.type(0)
+    for i in range(z.shape[0]):
+        total += z[i]
     return total
 
 
@@ -144,13 +158,14 @@ def row_sum(z: Floats, j: int, rows: int) -> Any:
 def mean_terms(Z: Floats, j: int, rows: int, sums: Floats) -> None:
     """Add each class's sum over the block to float64 sums."""
     for c in range(Z.shape[0]):
-        sums[c] += row_sum(Z[c], j, rows)
+        sums[c] += row_sum(Z[c][j : j + rows])
 
 
 @inner()
 def transpose_probabilities(Z: Floats, j: int, rows: int, rest: Floats, P: Floats) -> None:
     """P (rows, at least q) = probabilities from exponentials, a row's classes contiguous."""
+    one = Z.dtype.type(1)
     for c in range(Z.shape[0]):
-        z = Z[c]
+        z = Z[c][j : j + rows]
         for i in range(rows):
-            P[i, c] = z[j + i] / (1 + rest[i])
+            P[i, c] = z[i] / (one + rest[i])

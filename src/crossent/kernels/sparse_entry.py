@@ -12,10 +12,11 @@ import numpy as np
 from numba import types
 
 from crossent.kernels.dense_entry import record_types, softmax_block, types_of
+from crossent.kernels.instructions import VECTOR_BYTES
 from crossent.kernels.jit import entry, inner, source_stamp
 from crossent.kernels.records import Floats, RowSums, Targets
 from crossent.kernels.softmax_rows import begin_logits
-from crossent.kernels.tiles import VECTOR_BYTES, sparse_tile
+from crossent.kernels.sparse_tile import sparse_tile
 
 __all__ = ["VECTOR_BYTES", "add_columns", "pack_transposed", "sum_rows"]
 

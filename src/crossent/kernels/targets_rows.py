@@ -1,7 +1,8 @@
 """The part of a pass that knows what targets look like: labels, or distributions, or sparse ones.
 
 Each kind has two functions. `..._gaps` makes ``Σ_c y_c (m - z_c)`` from logits, every term of which
-is ≥ 0: the loss is that plus log(1 + rest). `..._subtract` takes s y from Z = s p.
+is ≥ 0: the loss is that plus log(1 + rest). `..._subtract` takes s y from Z = s p. Row i of the
+block is row `row + i` of the targets and column `j + i` of Z.
 """
 
 from crossent.kernels.jit import inner
@@ -22,33 +23,26 @@ def _label_gaps(
 def _dense_gaps(
     Z: Floats, j: int, rows: int, row: int, y: Floats, largest: Floats, gap: Floats
 ) -> None:
+    nothing = Z.dtype.type(0)
     for i in range(rows):
-        gap[i] = 0
+        gap[i] = nothing
     for c in range(Z.shape[0]):
-        z = Z[c]
+        z = Z[c][j : j + rows]
         for i in range(rows):
             share = y[row + i, c]
-            term = share * (largest[i] - z[j + i])
-            gap[i] += 0 if share == 0 else term  # 0·∞ = 0
+            term = share * (largest[i] - z[i])
+            gap[i] += nothing if share == nothing else term  # 0·∞ = 0
 
 
 @inner()
 def _sparse_gaps(
-    Z: Floats,
-    j: int,
-    rows: int,
-    row: int,
-    indptr: Floats,
-    indices: Floats,
-    data: Floats,
-    largest: Floats,
-    gap: Floats,
+    Z: Floats, j: int, rows: int, row: int, y: Targets, largest: Floats, gap: Floats
 ) -> None:
     for i in range(rows):
-        total = largest[i] * 0
-        for k in range(indptr[row + i], indptr[row + i + 1]):
-            if data[k] != 0:
-                total += data[k] * (largest[i] - Z[indices[k], j + i])
+        total = Z.dtype.type(0)
+        for k in range(y.indptr[row + i], y.indptr[row + i + 1]):
+            if y.data[k] != 0:
+                total += y.data[k] * (largest[i] - Z[y.indices[k], j + i])
         gap[i] = total
 
 
@@ -62,7 +56,7 @@ def gaps(
     elif targets.dense.shape[0] > 0:
         _dense_gaps(Z, j, rows, row, targets.dense, largest, gap)
     else:
-        _sparse_gaps(Z, j, rows, row, targets.indptr, targets.indices, targets.data, largest, gap)
+        _sparse_gaps(Z, j, rows, row, targets, largest, gap)
 
 
 @inner()
@@ -76,38 +70,29 @@ def _subtract_labels(
     position: Floats,
     rest: Floats,
 ) -> None:
-    """P - 1 is -rest/(1 + rest) where the label is the largest: no cancellation."""
+    """Write p - 1 as -rest/(1 + rest) where the label is the largest: no cancellation."""
+    one = Z.dtype.type(1)
     for i in range(rows):
         c = labels[row + i]
-        s = weight[row + i]
         if position[i] == c:
-            Z[c, j + i] = -s * (rest[i] / (1 + rest[i]))
+            Z[c, j + i] = -weight[i] * (rest[i] / (one + rest[i]))
         else:
-            Z[c, j + i] -= s
+            Z[c, j + i] -= weight[i]
 
 
 @inner()
 def _subtract_dense(Z: Floats, j: int, rows: int, row: int, y: Floats, weight: Floats) -> None:
     for c in range(Z.shape[0]):
-        z = Z[c]
+        z = Z[c][j : j + rows]
         for i in range(rows):
-            z[j + i] -= weight[row + i] * y[row + i, c]
+            z[i] -= weight[i] * y[row + i, c]
 
 
 @inner()
-def _subtract_sparse(
-    Z: Floats,
-    j: int,
-    rows: int,
-    row: int,
-    indptr: Floats,
-    indices: Floats,
-    data: Floats,
-    weight: Floats,
-) -> None:
+def _subtract_sparse(Z: Floats, j: int, rows: int, row: int, y: Targets, weight: Floats) -> None:
     for i in range(rows):
-        for k in range(indptr[row + i], indptr[row + i + 1]):
-            Z[indices[k], j + i] -= weight[row + i] * data[k]
+        for k in range(y.indptr[row + i], y.indptr[row + i + 1]):
+            Z[y.indices[k], j + i] -= weight[i] * y.data[k]
 
 
 @inner()
@@ -127,4 +112,4 @@ def subtract_targets(
     elif targets.dense.shape[0] > 0:
         _subtract_dense(Z, j, rows, row, targets.dense, weight)
     else:
-        _subtract_sparse(Z, j, rows, row, targets.indptr, targets.indices, targets.data, weight)
+        _subtract_sparse(Z, j, rows, row, targets, weight)
