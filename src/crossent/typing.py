@@ -50,16 +50,20 @@ class RowSource(Protocol):
     """Where rows come from. The answer never depends on the block size beyond rounding."""
 
     @property
-    def n_rows(self) -> int: ...
+    def n_rows(self) -> int:
+        """Number of rows."""
 
     @property
-    def n_features(self) -> int: ...
+    def n_features(self) -> int:
+        """Number of columns."""
 
     @property
-    def n_classes(self) -> int: ...
+    def n_classes(self) -> int:
+        """Number of classes."""
 
     @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the rows."""
 
     @property
     def sample_weight(self) -> npt.NDArray[np.float64]:
@@ -76,7 +80,7 @@ class RowSource(Protocol):
     def blocks(self, rows: int | None, dtype: npt.DTypeLike, /) -> Iterator[Block]:
         """Consecutive blocks of at most `rows` rows (None: as large as they come)."""
 
-    def take(self, rows: npt.NDArray[np.intp], dtype: npt.DTypeLike, /) -> Block:
+    def take(self, rows: npt.NDArray[np.intp] | slice, dtype: npt.DTypeLike, /) -> Block:
         """The given rows as one block; `first_row` is 0."""
 
 
@@ -99,7 +103,8 @@ class Objective(Protocol):
     """A convex function of one flat vector of p coefficients, as a solver sees it."""
 
     @property
-    def n_parameters(self) -> int: ...
+    def n_parameters(self) -> int:
+        """P."""
 
     @property
     def passes(self) -> int:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from crossent.certificate import Certificate, Status, TracePoint
 from crossent.errors import InputError
-from crossent.kernels import NUMPY_BLOCKS
+from crossent.kernels import choose, problem_of
 from crossent.linear_model.targets import Targets
 from crossent.objectives import SoftmaxObjective, separable, separates
 from crossent.solvers import Solution, minimise
@@ -124,7 +124,7 @@ def solve(
     _check_newton(solver, source, problem.fit_intercept)
     objective = SoftmaxObjective(
         source,
-        NUMPY_BLOCKS,
+        choose(problem_of(source.X, source.n_classes)),
         penalty=problem.penalty,
         fit_intercept=problem.fit_intercept,
         n_threads=n_threads,
@@ -222,7 +222,7 @@ def _separable(
     loss = certificate.objective - 0.5 * problem.penalty * float(np.vdot(W, W))
     if problem.penalty > 0 and loss > _SEPARABLE_LOSS:
         return None
-    block = next(iter(source.blocks(None, source.dtype)))
+    block = source.take(slice(None), source.dtype)
     if source.offset is None and separates(block, W, b):
         return True
     if problem.penalty > 0:

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from crossent.certificate import Certificate
 from crossent.errors import InputError
 from crossent.functional import log_softmax, softmax
 from crossent.linear_model.callbacks import CallbackSupport, PassReporter, metadata, with_callbacks
@@ -217,13 +218,7 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         self._keep(fitted, problem, frame)
         reporter.close()
         if not fitted.certificate.converged:
-            warnings.warn(
-                fitted.certificate.status.value
-                + f" Relative gap {fitted.certificate.relative_gap:.2g} after "
-                f"{fitted.certificate.passes} passes.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+            warnings.warn(_warning(fitted.certificate), ConvergenceWarning, stacklevel=3)
         return self
 
     def _problem(self, X: Any, y: Any, sample_weight: Any, offset: Any) -> Problem:
@@ -386,3 +381,11 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
             return float(accuracy_score(y, self.classes_[labels], sample_weight=weight))
         targets = read_targets(y, self.classes_, rows=len(labels))
         return expected_accuracy(labels, targets.values, weight)
+
+
+def _warning(certificate: Certificate) -> str:
+    """Why the fit did not converge, what to do, and what is known all the same."""
+    known = ""
+    if certificate.kind == "gap":
+        known = f" Certified relative gap: {certificate.relative_gap:.2g}."
+    return f"{certificate.status.value} Passes: {certificate.passes}.{known}"

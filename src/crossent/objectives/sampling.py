@@ -43,7 +43,7 @@ def rows_for_metric(
     """
     size = sample_size(source)
     if row_curvature is None or size == source.n_rows:
-        return next(iter(source.blocks(None, dtype)))
+        return source.take(slice(None), dtype)
     weight = source.sample_weight
     share = weight * row_curvature
     total = share.sum()

@@ -24,7 +24,7 @@ __all__ = ["SoftmaxObjective"]
 _MANY_CLASSES = 500  # above this the q×q Hessian of the intercept is not formed
 _INTERCEPT_ROUNDS = 4  # Newton converges quadratically; more rounds would be rounding
 _CHEAP_METRIC_FLOPS = 2e9
-_LEADING_ROWS = (0, 1000, 1000)  # rows of the second level's factor, by build
+_LEADING_ROWS = (0, 500, 1500)  # rows of the second level's factor, by build
 _FREE_SHARE = 0.05  # second moments ride along in a pass if they add at most this much work
 
 

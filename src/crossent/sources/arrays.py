@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from crossent.typing import Block, FloatArray
 
 __all__ = ["ArraySource"]
+
+_CAST_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,18 @@ class ArraySource:
         return 0.0 if self.offset is None else float(np.ptp(self.offset, axis=1).max())
 
     def blocks(self, rows: int | None, dtype: npt.DTypeLike, /) -> Iterator[Block]:
-        """Consecutive blocks of at most `rows` rows, X cast to `dtype` block by block."""
+        """Consecutive blocks of at most `rows` rows, X cast to `dtype` block by block.
+
+        Where `rows` is None all rows are one block, except that dense rows which must be cast come
+        64 MB at a time.
+        """
         size = self.n_rows if rows is None else rows
+        if rows is None and self.dtype != dtype and not sp.issparse(self.X):
+            size = max(1, _CAST_BYTES // (8 * max(self.n_features, 1)))
         for start in range(0, self.n_rows, max(size, 1)):
             yield self._block(slice(start, min(start + size, self.n_rows)), dtype, start)
 
-    def take(self, rows: npt.NDArray[np.intp], dtype: npt.DTypeLike, /) -> Block:
+    def take(self, rows: npt.NDArray[np.intp] | slice, dtype: npt.DTypeLike, /) -> Block:
         """The given rows as one block."""
         return self._block(rows, dtype, 0)
 
