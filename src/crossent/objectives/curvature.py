@@ -38,7 +38,7 @@ def leading_subspace(
     start: npt.NDArray[np.float64] | None,
     rng: np.random.Generator,
 ) -> npt.NDArray[np.float64]:
-    """Vectors V, shape (d, size), that nearly span the leading eigenvectors, with VᵀMV = I.
+    """At most `size` vectors V that nearly span the leading eigenvectors, with VᵀMV = I.
 
     Subspace iteration; an exact eigenproblem would cost 9·d³ flops, and the second level does not
     need one. Cost: about 2·8·d²·size flops.
@@ -54,6 +54,7 @@ def leading_subspace(
         V, _ = np.linalg.qr(matrix @ V)
     projected = V.T @ matrix @ V
     values, vectors = scipy.linalg.eigh(projected, check_finite=False)
+    size = min(size, int((values > 1e-13 * values[-1]).sum()))  # the others are rounding
     keep = slice(len(values) - size, None)
     return np.ascontiguousarray((V @ vectors[:, keep]) / np.sqrt(values[keep]))
 

@@ -70,7 +70,8 @@ def duality_gap(
     assert sums.mean_probability is not None
     assert sums.entropy is not None
     residual, mean = sums.gradient_b, sums.mean_probability
-    epsilon = float(np.max(residual / mean, initial=0.0))
+    with np.errstate(divide="ignore"):  # p̄_j = 0 < ȳ_j: ρ_j < 0 sets no limit
+        epsilon = float(np.max(residual / mean, initial=0.0))
     if not epsilon < 1:
         return math.inf, math.inf
     lowest, highest = column_range

@@ -43,7 +43,7 @@ Factor: TypeAlias = tuple[FloatArray, bool]
 
 _MAX_EXACT = 2000  # rows of the exact Hessian
 _MAX_DENSE_FEATURES = 4000  # above this H₁ is taken as diagonal
-_RIDGE = 1e-12  # relative to the largest variance: keeps the model definite when λ = 0
+_RIDGE = 1e-12  # relative to the variance: keeps the model definite when λ = 0
 
 
 @dataclass(frozen=True)
@@ -213,9 +213,9 @@ def build_metric(
     return _two_level(block, p, weight, centre, penalty, leading, rng, previous)
 
 
-def _definite(penalty: float, variance: npt.NDArray[np.float64]) -> float:
-    """λ, or without one a ridge far below the largest variance."""
-    return max(penalty, _RIDGE * float(variance.max(initial=0.0)), 1e-300)
+def _definite(penalty: float, variance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """λ and a ridge far below each column's own variance: columns may differ by any factor."""
+    return np.asarray(np.maximum(penalty + _RIDGE * variance, 1e-300))
 
 
 def _newton(
@@ -230,14 +230,14 @@ def _newton(
     centred = X if centre is None else X - centre.astype(X.dtype)
     mean_square = np.einsum("ij,ij->j", centred, centred, dtype=np.float64) / max(len(X), 1)
     noise = 100 * float(np.finfo(X.dtype).eps) * (0.0 if centre is None else np.abs(centre))
-    scale = 1.0 / np.sqrt(np.where(mean_square > noise**2, mean_square, np.inf))
-    scale = np.where(scale > 0, scale, 1.0)  # constant columns: their spread is rounding
+    varies = mean_square > noise**2  # the spread of constant columns is rounding
+    scale = 1.0 / np.sqrt(np.where(varies, mean_square, 1.0) + penalty)
     features = centred * scale.astype(X.dtype)
     if centre is not None:
         features = np.hstack([np.ones((len(X), 1), dtype=X.dtype), features])
     hessian = exact_hessian(p, features, block.sample_weight)
     ridge = _definite(penalty, mean_square * float(hessian.diagonal().max(initial=0.0)))
-    add_flat_curvature(hessian, np.diag(ridge * scale**2), q, centre is not None)
+    add_flat_curvature(hessian, np.diag(ridge * scale * scale), q, centre is not None)
     cost = len(X) * len(hessian) / (4 * n_rows)  # m·(qk)² flops against 4·n·k·q
     factor = factorise(hessian, X.dtype)
     return NewtonMetric(q, centre, scale, factor, len(X) < n_rows, cost)
@@ -274,7 +274,7 @@ def _two_level(
         return TwoLevelMetric(q, d, centre, inverse, span, None, scale)
     features = _features_in(block.X, span, centre)
     hessian = exact_hessian(p, features, block.sample_weight)
-    add_flat_curvature(hessian, ridge * (span.T @ span), q, centre is not None)
+    add_flat_curvature(hessian, (span.T * ridge) @ span, q, centre is not None)
     return TwoLevelMetric(q, d, centre, inverse, span, factorise(hessian, block.X.dtype))
 
 
