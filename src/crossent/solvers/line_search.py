@@ -52,7 +52,7 @@ def search(
     """
     slope = float(here.gradient @ direction)
     low, low_slope, high = 0.0, slope, np.inf
-    step, best = 1.0, None
+    step, best, share = 1.0, None, 0.9
     for _ in range(_MAX_TRIALS):
         trial = evaluate(here.w + step * direction)
         if trial is None:
@@ -60,7 +60,8 @@ def search(
         trial_slope = float(trial.gradient @ direction)
         if _too_high(trial.value, trial_slope, here.value, slope, step, resolution):
             high = step
-            step = _shorter(low, low_slope, step, trial_slope)
+            step = _shorter(low, low_slope, step, trial_slope, share)
+            share = 0.5  # where the slope is flat far out, its zero is misjudged: then halve
         elif trial_slope < _CURVATURE * slope and step < _LONGEST:
             best = trial
             low, old_low, old_slope, low_slope = step, low, low_slope, trial_slope
@@ -84,12 +85,14 @@ def _too_high(
     return not (near and trial_slope <= (1 - 2 * _ARMIJO) * -slope)
 
 
-def _shorter(low: float, low_slope: float, high: float, high_slope: float) -> float:
+def _shorter(
+    low: float, low_slope: float, high: float, high_slope: float, largest_share: float
+) -> float:
     """Where the slope would vanish if it were linear between the two, kept well inside."""
     width = high - low
     if np.isfinite(high_slope) and high_slope > 0:
         share = low_slope / (low_slope - high_slope)
-        return low + width * min(max(share, 0.1), 0.9)
+        return low + width * min(max(share, 0.1), largest_share)
     return low + 0.25 * width
 
 
