@@ -39,6 +39,12 @@ SHAPES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Chunks of a few hundred rows, so that small problems have several."""
+    monkeypatch.setattr(dense, "_CHUNK_WORK", 1e5)
+
+
 def run(storage, block, W, b, n_threads=2, out=None):
     out = all_sums(block.X.shape[0], W.shape[1], len(b)) if out is None else out
     ACCUMULATE[storage](block, W, b, out, n_threads)

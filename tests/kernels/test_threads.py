@@ -32,18 +32,20 @@ def assert_same_bits(one, other):
 @storages
 @pytest.mark.parametrize("tiled", [False, True])
 def test_result_does_not_depend_on_the_number_of_threads(problem, monkeypatch, storage, tiled):
+    monkeypatch.setattr(dense, "_CHUNK_WORK", 1e5)
     if tiled:
         monkeypatch.setattr(dense, "_FUSED_BYTES", 0)
         monkeypatch.setattr(dense, "_SUPERBLOCK_BYTES", 0)
     parts = problem(3000, 37, 7, np.float32, csr=storage == "csr")
     first = run(storage, parts, 1)
     for n_threads in (2, 3, 5, 16):
-        for _ in range(3):
+        for _ in range(2):
             assert_same_bits(run(storage, parts, n_threads), first)
 
 
 @storages
-def test_several_python_threads_can_make_passes_at_once(problem, storage):
+def test_several_python_threads_can_make_passes_at_once(problem, monkeypatch, storage):
+    monkeypatch.setattr(dense, "_CHUNK_WORK", 1e5)
     problems = [
         problem(900 + 10 * k, 20, 5, np.float64, csr=storage == "csr", seed=k) for k in range(6)
     ]
@@ -61,6 +63,7 @@ def test_passes_work_in_a_forked_child_and_after_it_in_the_parent():
     import numpy as np
     from crossent.kernels import PassSums, dense
     from crossent.typing import Block
+    dense._CHUNK_WORK = 1e5
     warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of any fork with threads
     rng = np.random.default_rng(0)
     X = rng.standard_normal((4000, 30))

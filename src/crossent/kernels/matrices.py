@@ -12,12 +12,13 @@ from crossent.kernels.instructions import (
     Lanes,
     View,
     load,
+    prefetch,
     shuffle,
     store,
 )
 from crossent.kernels.jit import instruction
 
-__all__ = ["address_of", "as_rows", "transpose_tile"]
+__all__ = ["address_of", "as_rows", "ask_for", "transpose_tile"]
 
 
 @instruction
@@ -42,6 +43,18 @@ def as_rows(typingctx: Any, array: Any) -> Any:
         )
 
     return general(array), codegen
+
+
+@instruction
+def ask_for(typingctx: Any, X: Any, row: Any, column: Any) -> Any:
+    """Have the cache line of ``X[row, column]`` brought near; the place need not exist."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        x = View(context, builder, sig.args[0], args[0])
+        prefetch(builder, x.address(args[1], builder.mul(args[2], x.column_stride)))
+        return context.get_dummy_value()
+
+    return types.void(X, types.int64, types.int64), codegen
 
 
 def _transposed(builder: ir.IRBuilder, square: list[Any]) -> list[Any]:

@@ -4,6 +4,7 @@ Fixed types mean that an entry point is compiled once per float type, whatever t
 integers, memory orders and kinds of targets. A chunk is small, so its copies are.
 """
 
+import math
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -71,13 +72,20 @@ class RowSums(NamedTuple):
     row_curvature: npt.NDArray[np.float64]
 
 
-def aligned_zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Zeros that begin at a multiple of 64 bytes, so that no vector lies across two cache lines."""
+def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Memory that begins at a multiple of 64 bytes, so that no vector lies across cache lines."""
     kind = np.dtype(dtype)
-    size = int(np.prod(shape))
-    room = np.zeros(size + _ALIGNMENT // kind.itemsize, kind)
+    size = math.prod(shape)
+    room = np.empty(size + _ALIGNMENT // kind.itemsize, kind)
     start = (-room.ctypes.data % _ALIGNMENT) // kind.itemsize
     return room[start : start + size].reshape(shape)
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """`aligned_empty`, filled with zeros."""
+    array = aligned_empty(shape, dtype)
+    array[...] = 0
+    return array
 
 
 def targets_of(block: Block, rows: slice, dtype: np.dtype[Any]) -> Targets:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from crossent.kernels import sparse_entry, threads
 from crossent.kernels.records import (
     RowSums,
-    aligned_zeros,
+    aligned_empty,
     empty_sums,
     merge,
     targets_of,
@@ -133,8 +133,8 @@ class _Pass:
     def gradient(self, columns: _Columns, number: int, R: npt.NDArray[Any]) -> None:
         """Add one range of features to the gradient."""
         part = columns.ranges[number]
-        work = aligned_zeros((1, R.shape[1]), self.dtype)
-        sums = np.zeros((16, R.shape[1]))
+        work = aligned_empty((1, R.shape[1]), self.dtype)
+        sums = np.zeros((sparse_entry.FEATURES, R.shape[1]))
         sparse_entry.add_columns(self.dtype)(
             columns.indptr, columns.indices, columns.data, part.start, part.stop, R, work, sums,
             self.largest_weight, self.out.gradient_W,
@@ -145,7 +145,7 @@ def _pack(W: npt.NDArray[np.float64], dtype: np.dtype[Any], n_threads: int) -> n
     """Wᵀ (d, q rounded up to whole vectors)."""
     q, d = W.shape
     lanes = sparse_entry.VECTOR_BYTES // dtype.itemsize
-    packed = aligned_zeros((d, -(-q // lanes) * lanes), dtype)
+    packed = aligned_empty((d, -(-q // lanes) * lanes), dtype)
     size = -(-d // (_PARTS * 16)) * 16
     W = np.ascontiguousarray(W)
 
@@ -204,6 +204,6 @@ def accumulate(
         largest_weight=float(block.sample_weight.max(initial=0.0)) or 1.0,
         n_threads=workers,
     )
-    R = aligned_zeros((rows, packed.shape[1]), dtype)
+    R = aligned_empty((rows, packed.shape[1]), dtype)
     for columns in run.X.superblocks:
         _superblock(run, columns, R)

@@ -14,16 +14,19 @@ from numba import types
 from crossent.kernels.dense_entry import record_types, softmax_block, types_of
 from crossent.kernels.instructions import VECTOR_BYTES
 from crossent.kernels.jit import entry, inner, source_stamp
+from crossent.kernels.matrices import ask_for
 from crossent.kernels.records import Floats, RowSums, Targets
 from crossent.kernels.softmax_rows import begin_logits
 from crossent.kernels.sparse_tile import sparse_tile
 
-__all__ = ["VECTOR_BYTES", "add_columns", "pack_transposed", "sum_rows"]
+__all__ = ["FEATURES", "VECTOR_BYTES", "add_columns", "pack_transposed", "sum_rows"]
 
 _STRIP = 8
 """Vectors of classes at once: eight sums are what the latency of a multiply-add asks for."""
-_FEATURES = 16
-"""Features whose sums are turned over to the gradient at once: two cache lines of float64."""
+FEATURES = 32
+"""Features that are turned from one layout to the other at once: four lines of float64."""
+_LINE = 8
+"""Numbers of float64 in a cache line."""
 _TERMS = 256
 """Terms added up in X's type before they go into a float64 sum."""
 
@@ -58,14 +61,22 @@ def _sparse_row(
         first += wide
 
 
+@inner()
+def _ask_for_strip(M: Floats, c: int, start: int) -> None:
+    """Have a class's next features brought near: hardware does not follow so many streams."""
+    for k in range(start, start + FEATURES, _LINE):
+        ask_for(M, c, k)
+
+
 def _pack_transposed(stamp: int) -> Callable[..., None]:
     def pack_transposed(W: Floats, begin: int, end: int, packed: Floats) -> None:
         """``packed[k, c] = W[c, k]`` for features begin … end - 1."""
         if stamp < 0:  # never: here to be part of the cache's key
             return
-        for start in range(begin, end, _FEATURES):
-            stop = min(start + _FEATURES, end)
+        for start in range(begin, end, FEATURES):
+            stop = min(start + FEATURES, end)
             for c in range(W.shape[0]):
+                _ask_for_strip(W, c, stop)
                 w = W[c]
                 for k in range(start, stop):
                     packed[k, c] = w[k]
@@ -115,8 +126,10 @@ def _add_columns(stamp: int) -> Callable[..., None]:
             return
         q = G.shape[0]
         zero: Any = np.int64(0)
-        for start in range(begin, end, _FEATURES):
-            stop = min(start + _FEATURES, end)
+        for start in range(begin, end, FEATURES):
+            stop = min(start + FEATURES, end)
+            for c in range(q):
+                _ask_for_strip(G, c, start)
             for k in range(start, stop):
                 total = sums[k - start]
                 total[:] = 0.0
