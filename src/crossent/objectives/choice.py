@@ -87,6 +87,7 @@ class ChoiceObjective:
         self.passes = 0
         self.set_totals = sets.set_totals()
         self.total = sets.total
+        self._columns = sets.columns()
         self._build = hessian_builder(sets) if p <= DENSE_LIMIT else None
         self._here: _State | None = None
 
@@ -108,7 +109,7 @@ class ChoiceObjective:
         loss, probabilities = log_loss_and_probabilities(self.sets, w)
         residual = self.set_totals * probabilities - self.sets.counts
         ridge = self.penalty * np.where(self.penalised, w, 0.0)
-        gradient = (self.sets.rows.T @ residual) / self.total + ridge
+        gradient = (self._columns @ residual) / self.total + ridge
         self.passes += 1
         self._here = _State(w, loss / self.total + 0.5 * float(ridge @ w), gradient, probabilities)
         return self._here

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 __all__ = ["ChoiceSets", "Layer"]
 
@@ -110,6 +111,10 @@ class ChoiceSets:
     def total(self) -> float:
         """S, the sum of all counts."""
         return float(self.counts.sum())
+
+    def columns(self) -> Any:
+        """The rows transposed, in a layout with fast products, (p, m)."""
+        return sp.csr_array(self.rows.T) if sp.issparse(self.rows) else self.rows.T
 
     def set_numbers(self) -> npt.NDArray[np.intp]:
         """Number of the set that each row belongs to, shape (m,); sets in the order of layers."""

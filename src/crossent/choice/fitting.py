@@ -1,0 +1,134 @@
+"""From choice sets to coefficients: solve, and prove that the solution exists."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
+
+from crossent.certificate import Certificate, TracePoint
+from crossent.choice.existence import describe_direction
+from crossent.errors import InputError
+from crossent.objectives.blas import blas_for
+from crossent.objectives.choice import ChoiceObjective
+from crossent.objectives.choice_existence import flat_columns, recession_direction
+from crossent.objectives.choice_sets import ChoiceSets
+from crossent.solvers import minimise
+
+__all__ = ["Fitted", "Model", "fit_choices"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is to be fitted.
+
+    Attributes
+    ----------
+    sets : ChoiceSets
+    names : callable
+        Gives a name for each coefficient, for messages.
+    penalty : float
+        Adds (penalty/2) Σ w_j² over the penalised coefficients to the *sum* of the losses.
+    penalised : ndarray of bool, shape (p,)
+    gauge : ndarray, shape (g, p)
+    exists : bool
+        Whether the existence of the optimum is known already.
+    """
+
+    sets: ChoiceSets
+    names: Callable[[], Sequence[str]]
+    penalty: float
+    penalised: npt.NDArray[np.bool_]
+    gauge: npt.NDArray[np.float64]
+    exists: bool
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The coefficients and where they come from."""
+
+    model: Model
+    objective: ChoiceObjective
+    w: npt.NDArray[np.float64]
+    certificate: Certificate
+    trace: tuple[TracePoint, ...]
+
+    @property
+    def log_likelihood(self) -> float:
+        """Σ n log p in nats, without the penalty."""
+        ridge = 0.5 * self.objective.penalty * float(np.sum(self.w[self.model.penalised] ** 2))
+        return -self.objective.total * (self.certificate.objective - ridge)
+
+
+def fit_choices(
+    model: Model,
+    *,
+    start: npt.NDArray[np.float64] | None = None,
+    tol: float,
+    max_passes: int,
+) -> Fitted:
+    """Fit, and raise where there is no optimum.
+
+    Where connectivity does not decide, the solution proves its own existence (see
+    `ChoiceObjective.proves_existence`); only if it does not, a linear program looks for a direction
+    in which the likelihood grows for ever.
+
+    Raises
+    ------
+    InputError
+        The optimum does not exist or is not unique; the message names coefficients and remedies.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If `tol` was not reached.
+    """
+    with blas_for(model.sets.n_parameters):
+        fitted = _fit(model, start, tol, max_passes)
+    if not fitted.certificate.converged:
+        warnings.warn(fitted.certificate.status.value, ConvergenceWarning, stacklevel=4)
+    return fitted
+
+
+def _fit(
+    model: Model, start: npt.NDArray[np.float64] | None, tol: float, max_passes: int
+) -> Fitted:
+    """`fit_choices` without the warning."""
+    objective = ChoiceObjective(
+        model.sets,
+        penalty=model.penalty / model.sets.total,
+        penalised=model.penalised,
+        gauge=model.gauge,
+    )
+    if not model.exists:
+        _check_unique(model, objective)
+    solution = minimise(
+        objective,
+        np.zeros(model.sets.n_parameters) if start is None else start,
+        tol=tol,
+        max_passes=max_passes,
+        rng=np.random.default_rng(0),
+    )
+    if not (model.exists or objective.proves_existence(solution.w)):
+        free = np.ones(len(solution.w), bool) if model.penalty == 0 else ~model.penalised
+        direction = recession_direction(model.sets, free)
+        if direction is not None:
+            raise InputError(describe_direction(direction, model.names()))
+    return Fitted(model, objective, solution.w, solution.certificate, solution.trace)
+
+
+def _check_unique(model: Model, objective: ChoiceObjective) -> None:
+    """Refuse coefficients that the data say nothing about."""
+    p = model.sets.n_parameters
+    hessian = objective.hessian(np.zeros(p))
+    flat = flat_columns(hessian, objective.gauge)
+    if len(flat):
+        names = model.names()
+        more = f" and {len(flat) - 5} more" if len(flat) > 5 else ""
+        message = (
+            f"The data do not determine {', '.join(names[j] for j in flat[:5])}{more}: another "
+            "combination of coefficients has the same effect. Drop constant or repeated columns."
+        )
+        raise InputError(message)

@@ -1,0 +1,126 @@
+"""Names to numbers: items, outcomes, judges."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crossent.errors import InputError
+
+__all__ = ["as_columns", "factorise", "factorise_together", "listed", "united"]
+
+_SPREAD = 4  # integers in a range up to so many times their number are counted, not sorted
+
+
+def listed(names: Sequence[Any], /, at_most: int = 8) -> str:
+    """Names for a message: the first few, and how many more.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], 2)
+    "'a', 'b' and 1 more"
+    """
+    shown = ", ".join(repr(name) for name in names[:at_most])
+    rest = len(names) - at_most
+    return shown if rest <= 0 else f"{shown} and {rest} more"
+
+
+def as_columns(X: Any, name: str, /, width: int | None = None) -> list[Any]:
+    """The columns of a frame, a list of rows or a matrix; `width` is how many there must be."""
+    if hasattr(X, "columns"):
+        columns = [X[label] for label in X.columns]
+    else:
+        table = np.asarray(X, dtype=None if hasattr(X, "dtype") else object)
+        if table.ndim != 2:
+            message = f"{name} has shape {table.shape}; expected two dimensions, a row per case."
+            raise InputError(message)
+        columns = list(table.T)
+    if width is not None and len(columns) != width:
+        message = f"{name} has {len(columns)} columns; expected {width}."
+        raise InputError(message)
+    return columns
+
+
+def factorise(column: Any, name: str, /) -> tuple[npt.NDArray[np.intp], list[Any]]:
+    """Numbers 0…u-1 of the values of a column, and the u values in order of first appearance.
+
+    pandas' own hash table is used where the column has one (`factorize`), counting for integers,
+    a dictionary for all else.
+
+    Raises
+    ------
+    InputError
+        A value is missing; the message names its row.
+    """
+    if hasattr(column, "factorize"):
+        codes, values = column.factorize()
+        _refuse_missing(np.asarray(codes) < 0, name)
+        return np.asarray(codes, dtype=np.intp), values.tolist()
+    array = column if isinstance(column, np.ndarray) else None
+    if array is not None and array.dtype.kind in "iu" and array.size:
+        return _factorise_integers(array)
+    values = column.to_list() if hasattr(column, "to_list") else np.asarray(column).tolist()
+    table = {value: number for number, value in enumerate(dict.fromkeys(values))}
+    if any(value is None or value != value for value in table):  # NaN is not itself
+        _refuse_missing(np.array([value is None or value != value for value in values]), name)
+    codes = np.fromiter(map(table.__getitem__, values), dtype=np.intp, count=len(values))
+    return codes, list(table)
+
+
+def _refuse_missing(missing: npt.NDArray[np.bool_], name: str) -> None:
+    if missing.any():
+        row = int(missing.argmax())
+        message = f"{name} is missing in row {row}. Drop the row, or fill in the name."
+        raise InputError(message)
+
+
+def _factorise_integers(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], list[Any]]:
+    """Numbers in the order of the integers."""
+    lowest, highest = int(array.min()), int(array.max())
+    if highest - lowest > _SPREAD * array.size + 1000:
+        values, codes = np.unique(array, return_inverse=True)
+        return codes.astype(np.intp), values.tolist()
+    shifted = array.astype(np.intp) - lowest
+    present = np.bincount(shifted) > 0
+    place = np.cumsum(present) - 1
+    return place[shifted], (np.flatnonzero(present) + lowest).tolist()
+
+
+def factorise_together(
+    columns: Sequence[Any], names: Sequence[str], /
+) -> tuple[list[npt.NDArray[np.intp]], npt.NDArray[Any]]:
+    """Numbers of the values of several columns in one list, sorted where they can be compared.
+
+    Examples
+    --------
+    >>> codes, items = factorise_together([["b", "a"], ["c", "c"]], ["left", "right"])
+    >>> [c.tolist() for c in codes], items.tolist()
+    ([[1, 0], [2, 2]], ['a', 'b', 'c'])
+    """
+    found = [factorise(column, name) for column, name in zip(columns, names, strict=True)]
+    names_found = united(*(values for _, values in found))
+    place = {value: number for number, value in enumerate(names_found.tolist())}
+    codes = [
+        np.array([place[value] for value in values], dtype=np.intp)[code] if values else code
+        for code, values in found
+    ]
+    return codes, names_found
+
+
+def united(*lists: Sequence[Any]) -> npt.NDArray[Any]:
+    """All values of the lists once, sorted where they can be compared, shape (u,)."""
+    values: list[Any] = list(dict.fromkeys(value for one in lists for value in one))
+    with contextlib.suppress(TypeError):  # values of different types stay in order of appearance
+        values.sort()
+    return _as_array(values)
+
+
+def _as_array(values: list[Any]) -> npt.NDArray[Any]:
+    """An array of one type if they have one, else of objects."""
+    if len({type(value) for value in values}) == 1 and isinstance(values[0], str | int | float):
+        return np.array(values)
+    result = np.empty(len(values), dtype=object)
+    result[:] = values
+    return result
