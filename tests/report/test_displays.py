@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, log_loss
@@ -23,7 +24,7 @@ from crossent.report import (
     SurprisingRowsDisplay,
     TraceDisplay,
 )
-from crossent.report._style import clean, data_label, shortened
+from crossent.report._style import BLUE, ORANGE, clean, data_label, shortened
 
 STRANGE = ["<b>&", "$x_1$ and $\\frac{", "_under\u202e日本"]
 
@@ -70,9 +71,8 @@ def test_errors_are_not_drawn_in_the_colour_of_right_predictions(ax):
     colours = ConfusionDisplay(table).plot(ax=ax).ax_.collections[0].get_facecolor()
 
     # Cells in the order (0,0), (0,1), (1,0), (1,1); shares .8, .2, .1, .9.
-    assert np.array_equal(colours[0, :3], colours[3, :3])
-    assert np.array_equal(colours[1, :3], colours[2, :3])
-    assert not np.array_equal(colours[0, :3], colours[1, :3])
+    assert np.array_equal(colours[[0, 3], :3], [to_rgb(BLUE)] * 2)
+    assert np.array_equal(colours[[1, 2], :3], [to_rgb(ORANGE)] * 2)
     assert colours[3, 3] > colours[0, 3] > 0.4  # 0.55 · 0.9 and 0.55 · 0.8
     assert colours[1, 3] > colours[2, 3] > 0
 

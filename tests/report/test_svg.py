@@ -66,7 +66,7 @@ def test_the_label_for_screen_readers_is_escaped(drawing):
 def test_the_same_figure_is_the_same_text_whatever_the_users_settings(drawing):
     expected = drawing("a")
 
-    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
+    with mpl.rc_context({"font.size": 30, "svg.fonttype": "path", "axes.grid": True}):
         assert drawing("a") == expected
 
 

@@ -25,7 +25,8 @@ __all__ = [
     "trace",
 ]
 
-_SURPRISING_ROWS = 12
+_SURPRISING_ROWS = 12  # three rows of four images
+_SURPRISING_LINES = 10
 _COLUMNS_SHOWN = 6  # of rows that are not images
 
 
@@ -160,7 +161,8 @@ def reliability_diagram(facts: Facts, /) -> str:
 
 def surprising(facts: Facts, /) -> str:
     """Rows that the model found hardest to believe."""
-    found = surprising_rows(facts.judged, k=_SURPRISING_ROWS)
+    most = _SURPRISING_ROWS if facts.details.image_shape is not None else _SURPRISING_LINES
+    found = surprising_rows(facts.judged, k=most)
     soft = facts.judged_result.soft_targets
     text = (
         f"<p>These are the {len(found)} {facts.judged_name} rows whose class the model found least "

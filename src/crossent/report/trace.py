@@ -101,7 +101,7 @@ class TraceDisplay:
         self.ax_.set_yscale("log")
         self.ax_.yaxis.set_major_formatter(power_of_ten)
         self.ax_.yaxis.set_minor_formatter("")
-        self.ax_.set_xlim(left=0)
+        self.ax_.set_xlim(0, 1.04 * passes.max(initial=1.0))
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
         self.ax_.set(xlabel="passes over the training rows", ylabel=name)
         self.ax_.legend(frameon=False, labelcolor=INK)
