@@ -45,8 +45,13 @@ def expected_accuracy(predicted: npt.NDArray[np.intp], targets: Any, sample_weig
 def public_coefficients(
     W: npt.NDArray[np.float64], b: npt.NDArray[np.float64], fit_intercept: bool
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """``coef_`` and ``intercept_`` as scikit-learn has them: one row for two classes."""
+    """``coef_`` and ``intercept_`` as scikit-learn has them: one row for two classes.
+
+    The rows are made to sum to zero over the classes that have any. Where there is no penalty
+    nothing else does: adding one vector to all rows changes no probability.
+    """
     if len(W) == 2:
         return W[1:] - W[:1], b[1:] - b[:1]
     finite = np.isfinite(b)
-    return W, b - b[finite].mean() if fit_intercept else b
+    centred = W - np.outer(finite, W[finite].mean(axis=0))
+    return centred, b - b[finite].mean() if fit_intercept else b

@@ -33,6 +33,7 @@ from crossent.linear_model.targets import (
     Targets,
     effective_weights,
     is_soft,
+    read_names,
     read_sample_weight,
     read_targets,
 )
@@ -378,7 +379,7 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         if not is_soft(y):
             from sklearn.metrics import accuracy_score  # 30 ms that a fit can do without
 
-            return float(accuracy_score(y, self.classes_[labels], sample_weight=weight))
+            return float(accuracy_score(read_names(y), self.classes_[labels], sample_weight=weight))
         targets = read_targets(y, self.classes_, rows=len(labels))
         return expected_accuracy(labels, targets.values, weight)
 

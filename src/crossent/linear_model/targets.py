@@ -18,6 +18,7 @@ __all__ = [
     "as_numbers",
     "effective_weights",
     "is_soft",
+    "read_names",
     "read_sample_weight",
     "read_targets",
 ]
@@ -101,7 +102,7 @@ def _read(y: Any, classes: Any) -> Targets:
             )
             raise InputError(message)
         return Targets(known, values)
-    names = _checked_names(column_or_1d(y, warn=True))
+    names = read_names(y)
     check_classification_targets(names)
     if known is None:
         known, labels = np.unique(names, return_inverse=True)
@@ -109,8 +110,12 @@ def _read(y: Any, classes: Any) -> Targets:
     return Targets(known, class_numbers(names, known))
 
 
-def _checked_names(names: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The names, all text or all finite numbers; an error shows the first that is neither."""
+def read_names(y: Any) -> npt.NDArray[Any]:
+    """One name per row, all text or all finite numbers; an error shows the first that is neither.
+
+    Arrays of objects that are numbers become arrays of numbers.
+    """
+    names: npt.NDArray[Any] = column_or_1d(y, warn=True)
     bad, fault = np.zeros(len(names), dtype=bool), "class names must be text or finite numbers"
     if names.dtype.kind == "O":
         text = np.array([isinstance(name, str) for name in names], dtype=bool)
