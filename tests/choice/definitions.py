@@ -32,9 +32,9 @@ def pair_loss(rows, theta, tie=None, neither=None, home=0.0, beta=()):
     return total
 
 
-def ranking_loss(rankings, theta, log_delta=(), weights=None):
-    """Summed loss of rankings (lists of groups), subset by subset."""
-    total = 0.0
+def ranking_loss(rankings, largest_tie=1, weights=None, n=5):
+    """The summed loss of rankings (lists of groups) as a function of (θ, log δ₂, …)."""
+    stages = []
     for r, groups in enumerate(rankings):
         weight = 1.0 if weights is None else weights[r]
         left = [i for group in groups for i in group]
@@ -42,17 +42,25 @@ def ranking_loss(rankings, theta, log_delta=(), weights=None):
             if len(left) > 1:
                 options = [
                     set(T)
-                    for size in range(1, len(log_delta) + 2)
+                    for size in range(1, largest_tie + 1)
                     for T in itertools.combinations(left, size)
                 ]
-                logits = [
-                    float(np.mean([theta[i] for i in T]))
-                    + (log_delta[len(T) - 2] if len(T) > 1 else 0.0)
-                    for T in options
-                ]
-                total -= weight * log_softmax(logits)[options.index(set(group))]
+                rows = np.zeros((len(options), n + largest_tie - 1))
+                for row, T in zip(rows, options, strict=True):
+                    row[list(T)] = 1 / len(T)
+                    if len(T) > 1:
+                        row[n + len(T) - 2] = 1
+                stages.append((rows, options.index(set(group)), weight))
             left = [i for i in left if i not in group]
-    return total
+    return lambda w: sum(
+        weight * (logsumexp(rows @ w) - rows[taken] @ w) for rows, taken, weight in stages
+    )
+
+
+def logsumexp(z):
+    """Of one vector, by the definition."""
+    top = z.max()
+    return top + math.log(np.exp(z - top).sum())
 
 
 def minimiser(loss, p, start=None):

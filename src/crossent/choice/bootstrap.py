@@ -6,7 +6,7 @@ preconditioned with the one Hessian of the full data: a resample's own Hessian i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ _BATCH_ENTRIES = 200_000  # probabilities of a batch: 1.6 MB, so that they stay 
 _MAX_STEPS = 30
 _TOLERANCE = 1e-10  # decrement over the loss; the next step squares it
 _MAX_INNER = 30
+_FAR = 5.0  # logits from the estimate of all data; only such resamples are in doubt
 _MAX_DRAWS_ONE_BY_ONE = 60_000  # above, one binomial per kind of event is cheaper
 
 
@@ -120,6 +121,7 @@ class _Batch:
     def __init__(
         self, objective: ChoiceObjective, metric: Any, counts: npt.NDArray[np.float64]
     ) -> None:
+        self.objective = objective
         self.sets = objective.sets
         self.metric = metric
         self.counts = counts
@@ -147,7 +149,23 @@ class _Batch:
             if done.all():
                 break
         W[:, ~done] = np.nan
+        # Without an estimate Newton's method wanders off by 1 a step, until 1e-10 is reached too.
+        far = np.abs(W - w[:, None]).max(axis=0) > _FAR
+        for b in np.flatnonzero(far).tolist():
+            if not self._exists(b, W[:, b]):
+                W[:, b] = np.nan
         return W.T
+
+    def _exists(self, b: int, w: npt.NDArray[np.float64]) -> bool:
+        """Whether resample b has an estimate, proved at w."""
+        known = np.ascontiguousarray(self.counts[:, b])
+        other = self.objective
+        return ChoiceObjective(
+            replace(other.sets, counts=known),
+            penalty=other.penalty,
+            penalised=other.penalised,
+            gauge=other.gauge,
+        ).proves_existence(w)
 
     def _probabilities(self, W: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         z = self.rows @ W

@@ -102,7 +102,7 @@ def read_comparisons(
     same = left == right
     if same.any():
         row = int(same.argmax())
-        message = f"Row {row} compares {items[left[row]]!r} with itself. Drop the row."
+        message = f"Row {row} compares {items.tolist()[left[row]]!r} with itself. Drop the row."
         raise InputError(message)
     weight = read_weights(sample_weight, n)
     if half_life is not None:

@@ -80,7 +80,7 @@ def read_rankings(X: Any, items: Any, unranked: str) -> Rankings:
     for row, groups in enumerate(rankings):
         members = [i for group in groups for i in group]
         if len(members) != len(set(members)):
-            twice = next(names[i] for i in members if members.count(i) > 1)
+            twice = next(names.tolist()[i] for i in members if members.count(i) > 1)
             message = f"Ranking {row} has {twice!r} twice. An item can have one rank only."
             raise InputError(message)
         if not members:
