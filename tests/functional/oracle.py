@@ -7,6 +7,7 @@
 from functools import lru_cache
 
 import mpmath
+import numpy as np
 from mpmath import mpf
 
 mpmath.mp.dps = 400
@@ -143,3 +144,33 @@ def assert_within(actual, exact, bounds, dtype):
             f"entry {index}: {float(a)!r} for {mpmath.nstr(e, 20)}, "
             f"error {mpmath.nstr(error, 5)} > {mpmath.nstr(allowed, 5)}"
         )
+
+
+def soft_target(z):
+    """A distribution of binary fractions, exact in every dtype, that spares excluded classes."""
+    open_classes = [j for j, x in enumerate(z) if x != -mpmath.inf][:4]
+    y = [0.0] * len(z)
+    for j, share in zip(open_classes, [0.5, 0.25, 0.125, 0.125], strict=False):
+        y[j] = share
+    y[open_classes[0]] += 1 - sum(y)
+    return y
+
+
+def random_problem(seed=0, n=7, q=4):
+    """Logits, labels, distributions, row and class weights, none of them special."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(n, q)) * 3
+    labels = rng.integers(q, size=n)
+    y = rng.dirichlet(np.ones(q), size=n)
+    return z, labels, y, rng.uniform(0.2, 3, size=n), rng.uniform(0.2, 3, size=q)
+
+
+def differences(function, x, h=1e-5):
+    """Central differences of a function with array values: shape of the value, then of x."""
+    columns = []
+    for index in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[index] = h
+        columns.append((np.asarray(function(x + step)) - np.asarray(function(x - step))) / (2 * h))
+    value_shape = columns[0].shape
+    return np.moveaxis(np.asarray(columns), 0, -1).reshape(*value_shape, *x.shape)
