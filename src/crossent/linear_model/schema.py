@@ -83,7 +83,7 @@ class Schema:
             f"{self.maximum[column]:.6g} and is now between {lowest[column]:.6g} and "
             f"{highest[column]:.6g}. Check units and encoding: the model extrapolates there."
         )
-        warnings.warn(message, RangeWarning, stacklevel=3)
+        warnings.warn(message, RangeWarning, stacklevel=4)  # who called the estimator
 
 
 def column_range(X: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
