@@ -15,6 +15,7 @@ import typer
 from crossent.cli import texts
 from crossent.cli.messages import Messages
 from crossent.cli.outcome import one_line_errors
+from crossent.cli.rank import RANK, rank
 
 __all__ = ["app"]
 
@@ -201,3 +202,6 @@ def datasets(
         from crossent.cli.listing import run_datasets
 
         run_datasets(as_json=as_json)
+
+
+app.command(help=RANK)(rank)

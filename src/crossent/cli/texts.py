@@ -11,6 +11,7 @@ Examples:
   crossent fit flowers.csv --target species --model flowers.skops
   crossent evaluate flowers.skops more_flowers.csv --target species
   crossent predict flowers.skops new_flowers.csv --output classes.csv
+  crossent rank votes.csv --left model_a --right model_b --outcome winner
   crossent datasets
 
 Softmax regression, fitted to a certified optimum, evaluated, explained and reported.
