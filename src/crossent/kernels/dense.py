@@ -39,7 +39,7 @@ _FUSED_BYTES = 4 * 2**20
 """Of one chunk's gradient; above it the pass is tiled."""
 _CHUNKS = 16
 _CHUNK_WORK = 5e7
-"""Floating-point operations that are worth a chunk of their own: 0.25 ms, handing it out 0.03 ms."""
+"""Floating-point operations that deserve a chunk: 0.25 ms; handing one out takes 0.03 ms."""
 _MERGE_BYTES = 128 * 1024
 """Of the chunks' gradients that one task adds up."""
 _SUPERBLOCK_BYTES = 32 * 2**20
@@ -125,7 +125,7 @@ def _chunk_count(run: _Pass, n_threads: int) -> int:
     """A power of two, so that two or four threads share evenly; more than 16 for more threads."""
     n, d = run.X.shape
     work = 4.0 * n * d * (run.n_classes + 8)  # 8: reading X, counted in classes
-    wanted = 2 ** math.floor(math.log2(max(work / _CHUNK_WORK, 1.0)))
+    wanted = 1 << int(math.log2(max(work / _CHUNK_WORK, 1.0)))
     return min(wanted, max(_CHUNKS, n_threads))
 
 

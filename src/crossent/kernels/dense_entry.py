@@ -1,6 +1,5 @@
 """The compiled pass over dense rows. Importing this loads Numba; compiling waits for a call."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from numba import types
 
 from crossent.kernels.instructions import ROWS, VECTOR_BYTES
-from crossent.kernels.jit import entry, inner, source_stamp
+from crossent.kernels.jit import entry, inner, once
 from crossent.kernels.matrices import address_of, as_rows, transpose_tile
 from crossent.kernels.products import add_gradient, add_logits
 from crossent.kernels.records import Floats, RowSums, Targets
@@ -103,60 +102,50 @@ def softmax_block(
     mean_terms(Z, j, rows, sums.gradient_b)
 
 
-def _sum_rows(stamp: int) -> Callable[..., None]:
-    def sum_rows(
-        X: Floats, W: Floats, b: Floats, weight: Floats, targets: Targets, offset: Floats,
-        sums: RowSums, Z: Floats, j: int, block_rows: int, full: int, tail: int, copied: bool,
-        fused: bool,
-    ) -> None:  # fmt: skip
-        """Pass over the rows of X.
+def _sum_rows(
+    X: Floats, W: Floats, b: Floats, weight: Floats, targets: Targets, offset: Floats,
+    sums: RowSums, Z: Floats, j: int, block_rows: int, full: int, tail: int, copied: bool,
+    fused: bool,
+) -> None:  # fmt: skip
+    """Pass over the rows of X.
 
-        If `fused`, Z (q, at least block_rows + 3) is room for a block's logits and the gradient in
-        W is added up; else Z's columns from j on become all rows' residuals and it is not.
-        """
-        if stamp < 0:  # never: here to be part of the cache's key
-            return
-        n = X.shape[0]
-        q = W.shape[0]
-        zero: Any = np.int64(0)
-        lanes = VECTOR_BYTES // Z.itemsize
-        padded = np.zeros((block_rows if copied else 0, W.shape[1]), Z.dtype)
-        wide = sums.second_moment.shape[1]
-        moment = np.zeros((block_rows if wide > 0 else 0, wide), Z.dtype)
-        work = np.zeros((6, block_rows), Z.dtype)
-        parts = (work[0], work[1], work[2], work[3], work[4], work[5])
-        for row in range(0, n, block_rows):
-            rows = min(block_rows, n - row)
-            at = j if fused else j + row
-            begin_logits(Z, at, rows, b, offset, row)
-            source, first = X, row
-            if copied:
-                _copy_rows(X, row, rows, padded, lanes)
-                source, first = as_rows(padded), zero
-            ahead, stop = _next_block(X, row + rows, block_rows, copied)
-            ahead = add_logits(source, first, rows, W, Z, at, full, tail, ahead, stop)
-            softmax_block(Z, at, rows, row, weight, targets, sums, moment, parts)
-            if fused:
-                G = sums.gradient_W
-                add_gradient(Z, zero, q, at, source, first, rows, G, lanes, tail, ahead, stop)
-
-    return sum_rows
+    If `fused`, Z (q, at least block_rows + 3) is room for a block's logits and the gradient in
+    W is added up; else Z's columns from j on become all rows' residuals and it is not.
+    """
+    n = X.shape[0]
+    q = W.shape[0]
+    zero: Any = np.int64(0)
+    lanes = VECTOR_BYTES // Z.itemsize
+    padded = np.zeros((block_rows if copied else 0, W.shape[1]), Z.dtype)
+    wide = sums.second_moment.shape[1]
+    moment = np.zeros((block_rows if wide > 0 else 0, wide), Z.dtype)
+    work = np.zeros((6, block_rows), Z.dtype)
+    parts = (work[0], work[1], work[2], work[3], work[4], work[5])
+    for row in range(0, n, block_rows):
+        rows = min(block_rows, n - row)
+        at = j if fused else j + row
+        begin_logits(Z, at, rows, b, offset, row)
+        source, first = X, row
+        if copied:
+            _copy_rows(X, row, rows, padded, lanes)
+            source, first = as_rows(padded), zero
+        ahead, stop = _next_block(X, row + rows, block_rows, copied)
+        ahead = add_logits(source, first, rows, W, Z, at, full, tail, ahead, stop)
+        softmax_block(Z, at, rows, row, weight, targets, sums, moment, parts)
+        if fused:
+            G = sums.gradient_W
+            add_gradient(Z, zero, q, at, source, first, rows, G, lanes, tail, ahead, stop)
 
 
-def _add_block_gradient(stamp: int) -> Callable[..., None]:
-    def add_block_gradient(
-        R: Floats, begin: int, end: int, X: Floats, G: Floats, tail: int, rows_at_once: int
-    ) -> None:
-        """``G[begin:end] += R[begin:end, :n] X`` for all n rows of X."""
-        if stamp < 0:
-            return
-        zero: Any = np.int64(0)
-        lanes = VECTOR_BYTES // R.itemsize
-        for row in range(0, X.shape[0], rows_at_once):
-            rows = min(rows_at_once, X.shape[0] - row)
-            add_gradient(R, begin, end, row, X, row, rows, G, lanes, tail, zero, zero)
-
-    return add_block_gradient
+def _add_block_gradient(
+    R: Floats, begin: int, end: int, X: Floats, G: Floats, tail: int, rows_at_once: int
+) -> None:
+    """``G[begin:end] += R[begin:end, :n] X`` for all n rows of X."""
+    zero: Any = np.int64(0)
+    lanes = VECTOR_BYTES // R.itemsize
+    for row in range(0, X.shape[0], rows_at_once):
+        rows = min(rows_at_once, X.shape[0] - row)
+        add_gradient(R, begin, end, row, X, row, rows, G, lanes, tail, zero, zero)
 
 
 def types_of(dtype: np.dtype[Any]) -> dict[str, Any]:
@@ -181,7 +170,7 @@ def record_types(t: dict[str, Any]) -> tuple[Any, Any]:
     return targets, sums
 
 
-@functools.cache
+@once
 def sum_rows(dtype: np.dtype[Any]) -> Callable[..., None]:
     """The pass over a chunk of dense rows, compiled for float32 or float64."""
     t = types_of(dtype)
@@ -191,13 +180,13 @@ def sum_rows(dtype: np.dtype[Any]) -> Callable[..., None]:
         t["X"], t["matrix"], t["vector"], t["vector"], targets, t["matrix"], sums, t["matrix"],
         whole, whole, whole, whole, flag, flag,
     )  # fmt: skip
-    return entry(_sum_rows(source_stamp()), signature)
+    return entry(_sum_rows, signature, dtype)
 
 
-@functools.cache
+@once
 def add_block_gradient(dtype: np.dtype[Any]) -> Callable[..., None]:
     """The second product alone, for a range of classes, compiled for float32 or float64."""
     t = types_of(dtype)
     whole = types.int64
     signature = types.void(t["matrix"], whole, whole, t["X"], t["wide_matrix"], whole, whole)
-    return entry(_add_block_gradient(source_stamp()), signature)
+    return entry(_add_block_gradient, signature, dtype)

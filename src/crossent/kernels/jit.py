@@ -5,15 +5,18 @@ Only entry points are cached; what they call is compiled into them.
 
 import functools
 import pickle
+import threading
+import types
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba.extending import intrinsic
 
-__all__ = ["entry", "inner", "instruction", "source_stamp"]
+__all__ = ["entry", "inner", "instruction", "once", "source_stamp"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,27 +51,46 @@ def instruction(function: Callable[..., Any]) -> Any:
 
 @functools.cache
 def source_stamp() -> int:
-    """A number that changes with any file of this folder.
-
-    Numba's cache looks at the file of the entry point alone and would keep serving machine code
-    made from older versions of what it calls. A constant in the closure of an entry point is part
-    of its key.
-    """
+    """A number that changes with any file of this folder."""
     stamp = 0
     for path in sorted(Path(__file__).parent.glob("*.py")):
         stamp = zlib.crc32(path.read_bytes(), stamp)
     return stamp
 
 
-def entry(function: F, signature: Any) -> F:
+def once(make: Callable[[np.dtype[Any]], F]) -> Callable[[np.dtype[Any]], F]:
+    """`make`, called once for each dtype: threads that come meanwhile wait instead of compiling."""
+    lock = threading.Lock()
+    made: dict[np.dtype[Any], F] = {}
+
+    @functools.wraps(make)
+    def look_up(dtype: np.dtype[Any]) -> F:
+        if dtype not in made:
+            with lock:
+                if dtype not in made:
+                    made[dtype] = make(dtype)
+        return made[dtype]
+
+    return look_up
+
+
+def entry(function: F, signature: Any, dtype: np.dtype[Any]) -> F:
     """`function`, compiled for `signature` alone; from the disk cache if it is there.
 
     Numba takes the cache folder from ``NUMBA_CACHE_DIR``, else beside this file, else the user's.
     If none can be written, or what is there cannot be read, it is compiled for this process only.
+
+    Numba's cache looks for changes in the file of `function` alone, and would keep serving machine
+    code made from older versions of what that calls; and two processes that write one index at the
+    same time can exchange its entries. So each type and each state of the sources has a name, and
+    with it an index, of its own.
     """
+    own = types.FunctionType(function.__code__, function.__globals__, function.__name__)
+    own.__qualname__ = f"{function.__name__}_{dtype.name}_{source_stamp():08x}"
+    own.__module__ = function.__module__
     try:
-        cached: F = _njit(signature, cache=True, fastmath=_ELEMENTWISE, **_OPTIONS)(function)
+        cached: F = _njit(signature, cache=True, fastmath=_ELEMENTWISE, **_OPTIONS)(own)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError):
         # RuntimeError: no folder can be written; the others: a damaged or full one.
-        cached = _njit(signature, fastmath=_ELEMENTWISE, **_OPTIONS)(function)
+        cached = _njit(signature, fastmath=_ELEMENTWISE, **_OPTIONS)(own)
     return cached

@@ -4,7 +4,6 @@ A sparse row times W, and a sparse column times the residuals, are the same sum 
 the classes contiguous: vectors of classes stay in registers while the non-zeros go by.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from numba import types
 
 from crossent.kernels.dense_entry import record_types, softmax_block, types_of
 from crossent.kernels.instructions import VECTOR_BYTES
-from crossent.kernels.jit import entry, inner, source_stamp
+from crossent.kernels.jit import entry, inner, once
 from crossent.kernels.matrices import ask_for
 from crossent.kernels.records import Floats, RowSums, Targets
 from crossent.kernels.softmax_rows import begin_logits
@@ -68,82 +67,67 @@ def _ask_for_strip(M: Floats, c: int, start: int) -> None:
         ask_for(M, c, k)
 
 
-def _pack_transposed(stamp: int) -> Callable[..., None]:
-    def pack_transposed(W: Floats, begin: int, end: int, packed: Floats) -> None:
-        """``packed[k, c] = W[c, k]`` for features begin … end - 1."""
-        if stamp < 0:  # never: here to be part of the cache's key
-            return
-        for start in range(begin, end, FEATURES):
-            stop = min(start + FEATURES, end)
-            for c in range(W.shape[0]):
-                _ask_for_strip(W, c, stop)
-                w = W[c]
-                for k in range(start, stop):
-                    packed[k, c] = w[k]
-
-    return pack_transposed
-
-
-def _sum_rows(stamp: int) -> Callable[..., None]:
-    def sum_rows(
-        indptr: Floats, indices: Floats, data: Floats, row0: int, rows0: int, W: Floats, b: Floats,
-        weight: Floats, targets: Targets, offset: Floats, sums: RowSums, R: Floats, at: int,
-        block_rows: int,
-    ) -> None:  # fmt: skip
-        """Residuals of `rows0` rows from row `row0` of X, into rows of R from `at` on."""
-        if stamp < 0:
-            return
-        q = b.shape[0]
-        Z = np.zeros((q, block_rows), R.dtype)
-        wide = sums.second_moment.shape[1]
-        moment = np.zeros((block_rows if wide > 0 else 0, wide), R.dtype)
-        work = np.zeros((6, block_rows), R.dtype)
-        parts = (work[0], work[1], work[2], work[3], work[4], work[5])
-        zero: Any = np.int64(0)
-        for row in range(0, rows0, block_rows):
-            rows = min(block_rows, rows0 - row)
-            begin_logits(Z, zero, rows, b, offset, row)
-            for i in range(rows):
-                here = row0 + row + i
-                _sparse_row(data, indices, indptr[here], indptr[here + 1], W, R, at + row + i)
-                for c in range(q):
-                    Z[c, i] += R[at + row + i, c]
-            softmax_block(Z, zero, rows, row, weight, targets, sums, moment, parts)
-            for i in range(rows):
-                for c in range(q):
-                    R[at + row + i, c] = Z[c, i]
-
-    return sum_rows
-
-
-def _add_columns(stamp: int) -> Callable[..., None]:
-    def add_columns(
-        indptr: Floats, indices: Floats, data: Floats, begin: int, end: int, R: Floats,
-        work: Floats, sums: Floats, scale: float, G: Floats,
-    ) -> None:  # fmt: skip
-        """``G[:, begin:end] += scale · Rᵀ X`` from X's columns; `work` and `sums` are scratch."""
-        if stamp < 0:
-            return
-        q = G.shape[0]
-        zero: Any = np.int64(0)
-        for start in range(begin, end, FEATURES):
-            stop = min(start + FEATURES, end)
-            for c in range(q):
-                _ask_for_strip(G, c, start)
+def _pack_transposed(W: Floats, begin: int, end: int, packed: Floats) -> None:
+    """``packed[k, c] = W[c, k]`` for features begin … end - 1."""
+    for start in range(begin, end, FEATURES):
+        stop = min(start + FEATURES, end)
+        for c in range(W.shape[0]):
+            _ask_for_strip(W, c, stop)
+            w = W[c]
             for k in range(start, stop):
-                total = sums[k - start]
-                total[:] = 0.0
-                for t in range(indptr[k], indptr[k + 1], _TERMS):
-                    last = min(t + _TERMS, indptr[k + 1])
-                    _sparse_row(data, indices, t, last, R, work, zero)
-                    for c in range(q):
-                        total[c] += work[0, c]
-            for c in range(q):
-                g = G[c]
-                for k in range(start, stop):
-                    g[k] += scale * sums[k - start, c]
+                packed[k, c] = w[k]
 
-    return add_columns
+
+def _sum_rows(
+    indptr: Floats, indices: Floats, data: Floats, row0: int, rows0: int, W: Floats, b: Floats,
+    weight: Floats, targets: Targets, offset: Floats, sums: RowSums, R: Floats, at: int,
+    block_rows: int,
+) -> None:  # fmt: skip
+    """Residuals of `rows0` rows from row `row0` of X, into rows of R from `at` on."""
+    q = b.shape[0]
+    Z = np.zeros((q, block_rows), R.dtype)
+    wide = sums.second_moment.shape[1]
+    moment = np.zeros((block_rows if wide > 0 else 0, wide), R.dtype)
+    work = np.zeros((6, block_rows), R.dtype)
+    parts = (work[0], work[1], work[2], work[3], work[4], work[5])
+    zero: Any = np.int64(0)
+    for row in range(0, rows0, block_rows):
+        rows = min(block_rows, rows0 - row)
+        begin_logits(Z, zero, rows, b, offset, row)
+        for i in range(rows):
+            here = row0 + row + i
+            _sparse_row(data, indices, indptr[here], indptr[here + 1], W, R, at + row + i)
+            for c in range(q):
+                Z[c, i] += R[at + row + i, c]
+        softmax_block(Z, zero, rows, row, weight, targets, sums, moment, parts)
+        for i in range(rows):
+            for c in range(q):
+                R[at + row + i, c] = Z[c, i]
+
+
+def _add_columns(
+    indptr: Floats, indices: Floats, data: Floats, begin: int, end: int, R: Floats,
+    work: Floats, sums: Floats, scale: float, G: Floats,
+) -> None:  # fmt: skip
+    """``G[:, begin:end] += scale · Rᵀ X`` from X's columns; `work` and `sums` are scratch."""
+    q = G.shape[0]
+    zero: Any = np.int64(0)
+    for start in range(begin, end, FEATURES):
+        stop = min(start + FEATURES, end)
+        for c in range(q):
+            _ask_for_strip(G, c, start)
+        for k in range(start, stop):
+            total = sums[k - start]
+            total[:] = 0.0
+            for t in range(indptr[k], indptr[k + 1], _TERMS):
+                last = min(t + _TERMS, indptr[k + 1])
+                _sparse_row(data, indices, t, last, R, work, zero)
+                for c in range(q):
+                    total[c] += work[0, c]
+        for c in range(q):
+            g = G[c]
+            for k in range(start, stop):
+                g[k] += scale * sums[k - start, c]
 
 
 def _index_types() -> tuple[Any, Any]:
@@ -153,16 +137,16 @@ def _index_types() -> tuple[Any, Any]:
     )
 
 
-@functools.cache
+@once
 def pack_transposed(dtype: np.dtype[Any]) -> Callable[..., None]:
     """Class-contiguous W, compiled for float32 or float64."""
     matrix = types_of(dtype)["matrix"]
     given = types.Array(types.float64, 2, "C", readonly=True)
     signature = types.void(given, types.int64, types.int64, matrix)
-    return entry(_pack_transposed(source_stamp()), signature)
+    return entry(_pack_transposed, signature, dtype)
 
 
-@functools.cache
+@once
 def sum_rows(dtype: np.dtype[Any]) -> Callable[..., None]:
     """Residuals of a chunk of CSR rows, compiled for float32 or float64."""
     t = types_of(dtype)
@@ -174,10 +158,10 @@ def sum_rows(dtype: np.dtype[Any]) -> Callable[..., None]:
         pointers, places, values, whole, whole, t["matrix"], t["vector"], t["vector"], targets,
         t["matrix"], sums, t["matrix"], whole, whole,
     )  # fmt: skip
-    return entry(_sum_rows(source_stamp()), signature)
+    return entry(_sum_rows, signature, dtype)
 
 
-@functools.cache
+@once
 def add_columns(dtype: np.dtype[Any]) -> Callable[..., None]:
     """The gradient for a range of features, compiled for float32 or float64."""
     t = types_of(dtype)
@@ -187,4 +171,4 @@ def add_columns(dtype: np.dtype[Any]) -> Callable[..., None]:
         pointers, places, values, types.int64, types.int64, t["matrix"], t["matrix"],
         t["wide_matrix"], types.float64, t["wide_matrix"],
     )  # fmt: skip
-    return entry(_add_columns(source_stamp()), signature)
+    return entry(_add_columns, signature, dtype)
