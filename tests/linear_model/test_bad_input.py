@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 
 from crossent import InputError, SoftmaxRegression
+from crossent.linear_model.targets import read_targets
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(12, 3))
@@ -76,6 +77,9 @@ def test_targets_that_cannot_be_used_are_refused(case):
 def test_rounding_of_distributions_is_forgiven_and_mended():
     model = SoftmaxRegression(tol=1e-12).fit(X, Y * (1 + 5e-7))
     np.testing.assert_allclose(model.coef_, SoftmaxRegression(tol=1e-12).fit(X, Y).coef_, atol=1e-9)
+    off = read_targets(sp.csr_array(Y * (1 + 5e-7)), rows=12).values
+    np.testing.assert_allclose(off.sum(axis=1), 1.0, rtol=1e-15)
+    np.testing.assert_allclose(read_targets(Y * (1 + 5e-7), rows=12).values, Y, rtol=1e-15)
     SoftmaxRegression().fit(X, (Y * (1 + 5e-5)).astype(np.float32))
     with pytest.raises(InputError, match="1e-06"):
         SoftmaxRegression().fit(X, Y * (1 + 5e-5))

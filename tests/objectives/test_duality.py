@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import entr
 
 from crossent.kernels import NUMPY_BLOCKS, PassSums
 from crossent.objectives.duality import duality_gap
@@ -123,6 +124,31 @@ def test_the_gap_is_not_below_the_one_of_the_mixed_dual_point(kind, random_probl
         gap, slack = gap_at(problem, source_of(problem), W, b)
         assert gap >= true - ROUNDING
         assert slack > 0
+
+
+def test_where_all_rows_are_one_point_the_correction_is_nearly_exact(source_of, reference):
+    # The box of the rows has no extent, so the terms that hide others vanish: what is left is
+    # λ/2 ‖W‖² + ρ·(b + Wc) + ε(H(p) - H(r)). Given away was H((1-ε)p + εr) - (1-ε)H(p) - εH(r)
+    # alone, at most the entropy of a coin that falls on one side with probability ε.
+    Y = np.eye(3)[np.arange(12) % 3]
+    Y[0] = [0.2, 0.5, 0.3]
+    rng = np.random.default_rng(4)
+    problem = reference.Reference(
+        np.full((12, 1), 50.0), Y, np.full(12, 1 / 12), np.zeros((12, 3)), 0.05
+    )
+    minimum = problem.value(np.zeros((3, 1)), np.log(Y.mean(axis=0)))
+    for _ in range(50):
+        W = rng.normal(size=(3, 1))
+        b = np.log(Y.mean(axis=0)) - 50 * W[:, 0] + rng.normal(size=3)
+        excess = problem.value(W, b) - minimum
+        mean = problem.probabilities(W, b).mean(axis=0)
+        epsilon = ((mean - Y.mean(axis=0)) / mean).max()
+        gap, _ = gap_at(problem, source_of(problem), W, b)
+        coin = float(entr([epsilon, 1 - epsilon]).sum())
+        if epsilon < 1:
+            assert excess - ROUNDING <= gap <= excess + coin
+        else:
+            assert gap == np.inf
 
 
 def test_without_the_correction_a_poor_intercept_would_be_certified(random_problem, source_of):

@@ -61,6 +61,9 @@ def test_the_answer_does_not_depend_on_units(scale):
 
 
 def test_rows_of_weight_zero_do_not_stand_in_the_way():
+    X = np.array([[-2.0], [9.0], [-1.0], [1.0], [2.0]])
+    assert ask(X, [0, 0, 0, 1, 1], weight=[1, 0, 1, 1, 1]) is True
+    assert ask(X, [0, 0, 0, 1, 1]) is False
     assert ask(LINE, [0, 1, 0, 1], weight=[1, 0, 0, 1]) is True
     assert ask(LINE, [0, 1, 0, 1], weight=[1, 1, 0, 1]) is True  # 0 | 1, 1
     assert ask(LINE, [0, 1, 0, 1], weight=[1, 1, 1, 0]) is False
