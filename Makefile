@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DATA   ?= $(if $(CROSSENT_DATA),mnist,digits)
 
-.PHONY: demo test lint types mutants test-torch clean
+.PHONY: demo test lint types mutants test-torch bench bench-quick clean
 
 # The build backend is pinned too: an option of pip does not reach the environment it builds in.
 export PIP_CONSTRAINT       := constraints.txt
@@ -43,5 +43,30 @@ types: $(VENV)/.test
 mutants: $(VENV)/.test  ## every deliberate fault of tests/mutants.txt must fail the tests
 	$(BIN)/python tests/run_mutants.py
 
+# Two environments for the peers: adelie needs NumPy 1. BENCH holds further options, such as
+# '--resume' or '--cases mnist,digits_C1 --solvers crossent,cyanure'.
+BENCH_VENV := .bench-venv
+BENCH_RUN   = $(BENCH_VENV)/main/bin/python -m benchmarks.softmax_regression
+BENCH      ?=
+
+$(BENCH_VENV)/.made: pyproject.toml constraints.txt benchmarks/requirements.txt benchmarks/requirements-adelie.txt
+	$(PYTHON) -m venv $(BENCH_VENV)/main
+	$(BENCH_VENV)/main/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[cli,report]' --requirement benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH_VENV)/adelie
+	PIP_CONSTRAINT= $(BENCH_VENV)/adelie/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement benchmarks/requirements-adelie.txt
+	touch $@
+
+bench: $(BENCH_VENV)/.made  ## all benchmarks with the peers, tables and figure: 25 minutes
+	$(BENCH_VENV)/main/bin/python benchmarks/kernels.py
+	$(BENCH_RUN).run $(BENCH)
+	$(BENCH_RUN).table
+	$(BENCH_RUN).figure
+
+bench-quick: $(BENCH_VENV)/.made  ## a selection in under five minutes; README and docs stay as they are
+	$(BENCH_RUN).run --quick $(BENCH)
+	$(BENCH_RUN).table benchmarks/results/softmax_regression_quick.json --print
+
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH_VENV) demo .pytest_cache .mypy_cache .ruff_cache

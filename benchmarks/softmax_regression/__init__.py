@@ -1,0 +1,1 @@
+"""Softmax regression against its peers: time at equal quality."""

@@ -1,0 +1,123 @@
+"""Quality of what a process left behind, by `objective` alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.softmax_regression.data import Data
+from benchmarks.softmax_regression.objective import (
+    duality_gap,
+    newton_step,
+    objectives,
+    optimal_intercept,
+)
+
+__all__ = ["judged_points", "judged_reference", "memory"]
+
+_BATCH_BYTES = 400_000_000
+_MAX_NEWTON_CLASSES = 500
+_MAX_NEWTON_SIZE = 800  # q·(d + 1)
+_AGREEMENT = 1e-7
+"""A solver's own values count if its last one is this close to the judge's, relatively."""
+
+Point = dict[str, Any]
+
+
+def judged_points(folder: Path, data: Data, optima: dict[float, float]) -> list[Point]:
+    """The points of a process with their relative suboptimality f/f* - 1.
+
+    A point that has only the solver's own value is marked ``"trusted"`` or not.
+    """
+    points = _lines(folder)
+    for C, optimum in optima.items():
+        of_C = [point for point in points if point["C"] == C]
+        _evaluate([point for point in of_C if "model" in point], folder, data, C)
+        agree = _own_values_agree(of_C, optimum)
+        for point in of_C:
+            if "objective" in point:
+                value = point["objective"]
+            else:
+                value, point["trusted"] = point["own_value"], agree
+            point["suboptimality"] = value / optimum - 1
+    return [{k: v for k, v in point.items() if k != "model"} for point in points]
+
+
+def judged_reference(folder: Path, data: Data, tol: float) -> list[dict[str, float]]:
+    """For each C: the objective of the reference and the judge's own bound on its distance."""
+    found = []
+    for point in _lines(folder):
+        C = point["C"]
+        (W, b), polish = _model(folder / point["model"]), 0
+        value, gap, residual = _judged(data, W, b, C)
+        while not -tol <= gap / value <= tol and polish < 3 and W.size + b.size <= _MAX_NEWTON_SIZE:
+            W, b = newton_step(data.X, data.targets, W, b, C)
+            value, gap, residual = _judged(data, W, b, C)
+            polish += 1
+        if residual > 1e-10 and len(b) <= _MAX_NEWTON_CLASSES:
+            b = optimal_intercept(data.X, data.targets, W, b)
+            value, gap, residual = _judged(data, W, b, C)
+        found.append(
+            {
+                "C": C,
+                "objective": value,
+                "relative_gap": gap / (value - gap),
+                "intercept_residual": residual,
+                "gap_stated_by_crossent": point["certified_gap"],
+                "newton_steps_of_the_judge": polish,
+                "passes": point["passes"],
+                "seconds": point["seconds"],
+            }
+        )
+    return found
+
+
+def _judged(data: Data, W: Any, b: Any, C: float) -> tuple[float, float, float]:
+    """Objective, gap and residual of the intercept."""
+    value = float(objectives(data.X, data.targets, [(W, b)], C)[0])
+    return value, *duality_gap(data.X, data.targets, W, b, C)
+
+
+def memory(folder: Path) -> dict[str, float] | None:
+    """Resident memory before the fit, and the peak."""
+    notes = [line["memory"] for line in _raw_lines(folder) if "memory" in line]
+    return notes[0] if notes else None
+
+
+def _raw_lines(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "points.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text("ascii").splitlines()]
+
+
+def _lines(folder: Path) -> list[Point]:
+    return [line for line in _raw_lines(folder) if "memory" not in line]
+
+
+def _model(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(path) as file:
+        return file["W"], file["b"]
+
+
+def _evaluate(points: list[Point], folder: Path, data: Data, C: float) -> None:
+    """Write the objective into each point."""
+    if not points:
+        return
+    size = (folder / points[0]["model"]).stat().st_size
+    step = int(np.clip(_BATCH_BYTES // size, 1, 16))
+    for start in range(0, len(points), step):
+        batch = points[start : start + step]
+        models = [_model(folder / point["model"]) for point in batch]
+        values = objectives(data.X, data.targets, models, C)
+        for point, value in zip(batch, values, strict=True):
+            point["objective"] = float(value)
+
+
+def _own_values_agree(points: list[Point], optimum: float) -> bool:
+    """Whether the solver's last value is the judge's value of its last model."""
+    stated = [point["own_value"] for point in points if "objective" not in point]
+    ends = [p["objective"] for p in points if p["kind"] in ("end", "fit")]
+    if not stated or not ends:
+        return False
+    return any(abs(stated[-1] - end) <= _AGREEMENT * optimum for end in ends)
