@@ -135,8 +135,8 @@ def _tfidf(texts: list[str], labels: list[str]) -> Data:
 
 def _folder_of_data() -> Path:
     if "CROSSENT_DATA" not in os.environ:
-        message = "Set CROSSENT_DATA to the folder that holds banking77/ and clinc150/."
-        raise SystemExit(message)
+        message = "CROSSENT_DATA must name the folder that holds banking77/ and clinc150/"
+        raise FileNotFoundError(message)
     return Path(os.environ["CROSSENT_DATA"])
 
 

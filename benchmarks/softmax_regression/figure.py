@@ -69,10 +69,15 @@ def _draw(panel: Any, found: dict[str, Any]) -> dict[str, Any]:
     return lines
 
 
+def _right(point: dict[str, Any]) -> bool:
+    """A solver's own value, right to a tenth of the distance that it states."""
+    return bool(point.get("off_by", math.inf) <= point["suboptimality"] / 10)
+
+
 def _curve(run: dict[str, Any]) -> list[tuple[float, float]]:
     """(seconds, suboptimality), the best so far; separate fits count as points of one curve."""
     kinds = ("fit", "end", "iterate")
-    points = [p for p in run["points"] if p["kind"] in kinds or p.get("trusted")]
+    points = [p for p in run["points"] if p["kind"] in kinds or _right(p)]
     if run["solver"] == "crossent":  # its trace, then where it has proved the last level
         points = [p for p in points if p["kind"] == "stated" or p.get("tol") == 1e-6]
     curve: list[tuple[float, float]] = []

@@ -18,8 +18,6 @@ __all__ = ["judged_points", "judged_reference", "memory"]
 _BATCH_BYTES = 400_000_000
 _MAX_NEWTON_CLASSES = 500
 _MAX_NEWTON_SIZE = 800  # q·(d + 1)
-_AGREEMENT = 1e-7
-"""A solver's own values count if its last one is this close to the judge's, relatively."""
 
 Point = dict[str, Any]
 
@@ -27,18 +25,19 @@ Point = dict[str, Any]
 def judged_points(folder: Path, data: Data, optima: dict[float, float]) -> list[Point]:
     """The points of a process with their relative suboptimality f/f* - 1.
 
-    A point that has only the solver's own value is marked ``"trusted"`` or not.
+    A point that has only the solver's own value says how far that was off at the end of the fit,
+    ``"off_by"`` relative to f*.
     """
     points = _lines(folder)
     for C, optimum in optima.items():
         of_C = [point for point in points if point["C"] == C]
         _evaluate([point for point in of_C if "model" in point], folder, data, C)
-        agree = _own_values_agree(of_C, optimum)
+        off_by = _disagreement(of_C, optimum)
         for point in of_C:
             if "objective" in point:
                 value = point["objective"]
             else:
-                value, point["trusted"] = point["own_value"], agree
+                value, point["off_by"] = point["own_value"], off_by
             point["suboptimality"] = value / optimum - 1
     return [{k: v for k, v in point.items() if k != "model"} for point in points]
 
@@ -114,10 +113,10 @@ def _evaluate(points: list[Point], folder: Path, data: Data, C: float) -> None:
             point["objective"] = float(value)
 
 
-def _own_values_agree(points: list[Point], optimum: float) -> bool:
-    """Whether the solver's last value is the judge's value of its last model."""
+def _disagreement(points: list[Point], optimum: float) -> float:
+    """How far the solver's last value is from the judge's value of the model it returned."""
     stated = [point["own_value"] for point in points if "objective" not in point]
     ends = [p["objective"] for p in points if p["kind"] in ("end", "fit")]
     if not stated or not ends:
-        return False
-    return any(abs(stated[-1] - end) <= _AGREEMENT * optimum for end in ends)
+        return 1.0  # unknown
+    return min(abs(stated[-1] - end) / optimum for end in ends)

@@ -54,17 +54,19 @@ def reach(run: Run, level: float, cap_s: float) -> Reach:
 def _counts(point: dict[str, Any], points: list[dict[str, Any]], run: Run, level: float) -> bool:
     """Whether the point has the level and may be charged for it.
 
-    crossent is charged until it has proved a level: where it was fitted with that tolerance, what
-    it reached on the way does not count.
+    A solver's own values count if they are right to a tenth of the level. crossent is charged until
+    it has proved a level: where it was fitted with that tolerance, what it reached on the way does
+    not count.
     """
     if point["suboptimality"] > level or point["kind"] == "cold":
         return False
     if point["kind"] != "stated":
         return True
-    if run["solver"].startswith("crossent"):
-        proved = any(p["kind"] == "fit" and p.get("tol") == level for p in points)
-        return point["trusted"] and not proved
-    return bool(point["trusted"])
+    if run["solver"].startswith("crossent") and any(
+        p["kind"] == "fit" and p.get("tol") == level for p in points
+    ):
+        return False
+    return bool(point["off_by"] <= level / 10)
 
 
 def over_repeats(runs: list[Run], level: float, cap_s: float) -> Reach:
@@ -77,7 +79,7 @@ def over_repeats(runs: list[Run], level: float, cap_s: float) -> Reach:
 
 
 def best_quality(runs: list[Run]) -> tuple[float, float]:
-    """Smallest suboptimality (largest over C) that a run ended with, and the seconds it took."""
+    """Smallest judged suboptimality (largest over C) of a run, and the seconds it took."""
     found = []
     for run in runs:
         Cs = {point["C"] for point in run["points"]}
@@ -88,6 +90,6 @@ def best_quality(runs: list[Run]) -> tuple[float, float]:
 
 
 def _quality(point: dict[str, Any]) -> float:
-    if point["kind"] == "stated" and not point["trusted"]:
+    if point["kind"] == "stated":
         return math.inf
     return float(point["suboptimality"])

@@ -84,9 +84,18 @@ class Recorder:
 
 
 def peak_bytes() -> float:
-    """Largest resident memory of this process so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * float(unit)
+    """Largest resident memory of this process so far.
+
+    On Linux the kernel's own mark: ``ru_maxrss`` begins at the size of the process that started
+    this one.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * float(unit)
+    mark = next(line for line in lines if line.startswith("VmHWM"))
+    return int(mark.split()[1]) * 1024.0
 
 
 def resident_bytes() -> float:

@@ -61,16 +61,13 @@ def details(results: Found) -> str:
     for name, found in results["cases"].items():
         shape = f"{found['n']:,} × {found['d']:,}, q = {found['q']:,}, {found['dtype']}"
         gap = max(reference["relative_gap"] for reference in found["references"])
-        levels = " | ".join(f"s to {level:.0e}".replace("e-0", "e-") for level in LEVELS)
         lines += [
             f"### {found['title']}",
             "",
             f"`{name}`: {shape}; {found['stored_values']:,} stored values. {_optima(found)}, "
             f"certified to {gap:.1e}.",
             "",
-            f"| solver | {levels} | best f/f* - 1 | in s | cold, s | runs | peak, MB |",
-            "|---" * (len(LEVELS) + 6) + "|",
-            *(_detail_row(solver, found) for solver in _solvers(found)),
+            *(_cold_details(found) if _case(name).cold else _details(found)),
             "",
         ]
     return "\n".join([*lines, _stamp(results)])
@@ -147,6 +144,27 @@ def _yes(met: bool) -> str:
     return "yes" if met else "**no**"
 
 
+def _details(found: Found) -> list[str]:
+    levels = " | ".join(f"s to {level:.0e}".replace("e-0", "e-") for level in LEVELS)
+    return [
+        f"| solver | {levels} | best f/f* - 1 | in s | cold, s | runs | peak, MB |",
+        "|---" * (len(LEVELS) + 6) + "|",
+        *(_detail_row(solver, found) for solver in _solvers(found)),
+    ]
+
+
+def _cold_details(found: Found) -> list[str]:
+    lines = ["| solver | s of the whole process | f/f* - 1 | runs |", "|---|---|---|---|"]
+    for solver in _solvers(found):
+        runs = _runs(solver, found)
+        any_quality = _reach(solver, found, math.inf)
+        lines.append(
+            f"| {_NAMES[solver]} | {_seconds(any_quality, spread=True)} | "
+            f"{best_quality(runs)[0]:.1e} | {len(runs)} |"
+        )
+    return lines
+
+
 def _detail_row(solver: str, found: Found) -> str:
     runs = _runs(solver, found)
     quality, seconds = best_quality(runs)
@@ -170,7 +188,7 @@ def _kernel_rows() -> list[str]:
     shares = {
         case["case"]: case["share_of_product_rate"]["median"]
         for case in cases
-        if "share_of_product_rate" in case and "60000" in str(case["case"]).replace(",", "")
+        if "share_of_product_rate" in case and _is_of_the_bar(str(case["case"]))
     }
     if not shares:
         return []
@@ -179,6 +197,11 @@ def _kernel_rows() -> list[str]:
         f"| one fused pass, {len(shares)} shapes of 60,000×784 | {shares[least]:.0%} of the matrix "
         f"product's rate at least ({least}) | | | ≥ 80% | {_yes(shares[least] >= 0.8)} | |"
     ]
+
+
+def _is_of_the_bar(shape: str) -> bool:
+    """60000×784 in float32, by rows, with 2 to 64 classes."""
+    return shape.startswith("60000×784 float32 C") and int(shape.split("q=")[1]) <= 64
 
 
 def _case(name: str) -> Case:
@@ -253,10 +276,8 @@ def _extra_memory(found: Found, solver: str) -> float:
     if not notes:
         return math.nan
     parameters = 8 * found["q"] * (found["d"] + 1)
-    return (
-        max(statistics.median(m["peak_bytes"] - m["before_bytes"] for m in notes) - parameters, 0.0)
-        / 1e6
-    )
+    grown = statistics.median(note["peak_bytes"] - note["before_bytes"] for note in notes)
+    return max(grown - parameters, 0.0) / 1e6
 
 
 def _peak(runs: list[Found]) -> str:
@@ -277,7 +298,7 @@ def _stamp(results: Found) -> str:
     listed = ", ".join(f"{name} {versions[name]}" for name in sorted(versions))
     return (
         f"Measured {results['date'][:10]} on {at['cpu']}, {at['cores']} cores, {at['memory_GB']:g} "
-        f"GB, {at['system']}, {at['threads']} threads, commit {results['commit']}; {listed}."
+        f"GB, {at['system']}, {at['threads']} thread(s), commit {results['commit']}; {listed}."
     )
 
 

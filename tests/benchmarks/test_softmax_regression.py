@@ -186,10 +186,17 @@ def test_a_capped_fit_is_a_lower_bound_and_a_stalled_one_never_arrives():
 
 
 def test_crossent_is_charged_until_it_has_proved_the_level():
-    on_the_way = {"seconds": 1.0, "suboptimality": 1e-7, "kind": "stated", "trusted": True}
+    on_the_way = {"seconds": 1.0, "suboptimality": 1e-7, "kind": "stated", "off_by": 1e-8}
     proved = {"seconds": 2.0, "suboptimality": 1e-9, "tol": 1e-6}
     assert reach(_run("crossent", [on_the_way, proved]), 1e-6, 60).seconds == 2.0
     assert reach(_run("peer", [on_the_way, proved]), 1e-6, 60).seconds == 1.0
+
+
+def test_a_solvers_own_values_count_only_where_they_are_right_to_a_tenth_of_the_level():
+    stated = {"seconds": 1.0, "suboptimality": 1e-7, "kind": "stated", "off_by": 2e-7}
+    end = {"seconds": 2.0, "suboptimality": 1e-7, "kind": "end"}
+    assert reach(_run("peer", [stated, end]), 1e-6, 60).seconds == 2.0
+    assert reach(_run("peer", [stated, end]), 1e-4, 60).seconds == 1.0
 
 
 def test_repeats_are_summed_up_by_median_and_range():
