@@ -74,6 +74,17 @@ def test_pass_is_the_definition_for_every_kind_of_target(problem, kind, offset, 
 
 
 @float_types
+@storages
+@pytest.mark.parametrize("kind", ["labels", "dense", "csr"])
+def test_later_blocks_of_a_chunk_meet_their_own_rows(problem, monkeypatch, kind, storage, dtype):
+    # One chunk of three dense blocks (256 rows) or ten sparse ones (64).
+    monkeypatch.setattr(dense, "_CHUNK_WORK", 1e12)
+    monkeypatch.setattr(sparse, "_PARTS", 1)
+    block, W, b = problem(600, 9, 4, dtype, kind=kind, offset=True, csr=storage == "csr")
+    assert_close(run(storage, block, W, b), expected(block, W, b))
+
+
+@float_types
 @pytest.mark.parametrize("shape", [(300, 40, 7), (50, 16, 3), (35, 100, 12), (20, 3, 5)], ids=str)
 def test_memory_order_does_not_matter(problem, shape, dtype):
     block, W, b = problem(*shape, dtype)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -100,20 +101,23 @@ def test_at_most_the_given_number_of_threads_work():
     assert names == {threading.get_ident()}
 
 
-def test_an_exception_in_any_thread_reaches_the_caller_and_stops_the_rest():
-    called = []
-
-    def task(number):
-        called.append(number)
-        if number == 5:
-            message = "five"
-            raise ValueError(message)
-
+def test_an_exception_reaches_the_caller_and_stops_the_other_threads():
     for n_threads in (1, 4):
-        called.clear()
-        with pytest.raises(ValueError, match="five"):
-            threads.run(task, 100_000, n_threads)
-        assert len(called) < 100_000
+        together = threading.Barrier(n_threads)
+        called = []
+
+        def task(number, called=called, together=together, n_threads=n_threads):
+            called.append(number)
+            if number < n_threads:
+                together.wait(30)  # all are at work before one fails
+            if number == 0:
+                message = "zero"
+                raise ValueError(message)
+            time.sleep(1e-3)
+
+        with pytest.raises(ValueError, match="zero"):
+            threads.run(task, 1000, n_threads)
+        assert len(called) < 500
 
 
 def test_an_exception_in_a_helper_reaches_the_caller():
