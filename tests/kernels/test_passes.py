@@ -16,7 +16,7 @@ float_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 storages = pytest.mark.parametrize("storage", ["dense", "csr"])
 
 # Rows: tiles of 4, blocks of 64 (CSR), 96 (d = 784, float32) and 256. Features: vectors of 2 to 16,
-# panels of 80 vectors (1280 float32). Classes: tiles of 3 or 5, strips of 8 vectors.
+# panels of 80 vectors (1280 float32). Classes: tiles of 3 or 6, strips of 8 vectors.
 SHAPES = [
     (1, 1, 2),
     (3, 1, 3),

@@ -47,7 +47,7 @@ def _registers() -> tuple[int, int]:
 VECTOR_BYTES, _REGISTERS = _registers()
 ROWS = 4
 """Rows of a `dot_tile`."""
-CLASSES = 5 if _REGISTERS == 32 else 3
+CLASSES = 6 if _REGISTERS == 32 else 3
 """Classes of a tile at most: its sums, and what they are made of, must fit the registers."""
 VECTORS = 4 if _REGISTERS == 32 else 3
 """Vectors of features of an `outer_tile` at most."""

@@ -1,7 +1,7 @@
 """Register tiles of the two products of a pass.
 
 A tile keeps all that it adds up in vector registers: `dot_tile` makes the logits of four rows and
-up to five classes, `outer_tile` the gradient of up to five classes and four vectors of features.
+up to six classes, `outer_tile` the gradient of up to six classes and four vectors of features.
 
 A row is cut into vectors. If they do not come out even, the last vector is the row's last numbers
 and overlaps the one before; W is packed with zeros in the overlap (`crossent.kernels.packing`), and
