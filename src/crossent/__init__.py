@@ -28,7 +28,7 @@ _HOMES = {
         "softmin",
         "surprisal",
     ),
-    "crossent.linear_model": ("SoftmaxRegression",),
+    "crossent.linear_model": ("SoftmaxRegression", "SoftmaxRegressionCV", "softmax_path"),
     "crossent.persistence": ("load", "save"),
     "crossent.certificate": ("Certificate", "Status"),
     "crossent.errors": ("CrossentError", "DatasetError", "InputError", "ModelFileError"),

@@ -11,7 +11,14 @@ from sklearn.utils.validation import validate_data
 from crossent.errors import InputError
 from crossent.linear_model.targets import Targets, as_numbers
 
-__all__ = ["check_classes", "check_magnitudes", "check_parameters", "read_features", "read_offset"]
+__all__ = [
+    "check_classes",
+    "check_magnitudes",
+    "check_parameters",
+    "check_targets_given",
+    "read_features",
+    "read_offset",
+]
 
 _SOLVERS = ("auto", "lbfgs", "newton")
 _LARGEST = {"float32": 1e15, "float64": 1e100}  # sums of squares stay far from overflow
@@ -43,6 +50,13 @@ def _is_positive(value: Any) -> bool:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and int(value) > 0
+
+
+def check_targets_given(y: Any) -> None:
+    """Classes or distributions were passed at all."""
+    if y is None:
+        message = "requires y to be passed, but the target y is None: pass the classes of the rows."
+        raise InputError(message)
 
 
 def check_classes(targets: Targets, weight: npt.NDArray[np.float64], *, given: bool) -> None:

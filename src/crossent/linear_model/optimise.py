@@ -1,17 +1,16 @@
 """From checked arrays to the optimum: source, objective, start, solver, and back to (q, d)."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from crossent.certificate import Certificate, Status, TracePoint
 from crossent.errors import InputError
 from crossent.kernels import choose, problem_of
+from crossent.linear_model.blas import blas_threads
 from crossent.linear_model.targets import Targets
 from crossent.objectives import SoftmaxObjective, separable, separates
 from crossent.solvers import Solution, minimise
@@ -137,7 +136,7 @@ def solve(
         )
 
     first = _start(objective, mass[present], None if start is None else _rows(start, present))
-    with nullcontext() if n_threads is None else threadpool_limits(n_threads):
+    with blas_threads(n_threads):
         solution = minimise(
             objective,
             first,

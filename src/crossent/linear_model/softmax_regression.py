@@ -18,6 +18,7 @@ from crossent.linear_model.checks import (
     check_classes,
     check_magnitudes,
     check_parameters,
+    check_targets_given,
     read_features,
     read_offset,
 )
@@ -191,11 +192,7 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
             If `tol` was not reached, with the reason and the remedy.
         """
         check_parameters(self)
-        if y is None:
-            message = (
-                "requires y to be passed, but the target y is None: pass the classes of the rows."
-            )
-            raise InputError(message)
+        check_targets_given(y)
         frame = X
         X = read_features(self, X, reset=True)
         previous = self._previous() if self.warm_start else None

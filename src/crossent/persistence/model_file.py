@@ -40,6 +40,7 @@ TRUSTED = (
     "crossent.certificate.Certificate",
     "crossent.certificate.TracePoint",
     "crossent.linear_model.softmax_regression.SoftmaxRegression",
+    "crossent.linear_model.softmax_regression_cv.SoftmaxRegressionCV",
     "crossent.linear_model.schema.Schema",
 )
 """Our types that a model file may hold. Names, because naming them needs no import.

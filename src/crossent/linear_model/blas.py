@@ -1,0 +1,83 @@
+"""BLAS held to a number of threads, by several Python threads at once.
+
+A BLAS library has one number of threads for the whole process. Two callers that each set it and put
+back what they found can leave it changed for good: the second finds the first one's number. Here
+the first to come remembers, the last to leave puts back, and between them the smallest number that
+anybody holds is in force.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import threadpoolctl
+from threadpoolctl import threadpool_limits
+
+__all__ = ["blas_threads"]
+
+
+class _Shared:
+    """Who holds BLAS to how many threads."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.held: list[int] = []
+        self.limits: list[threadpool_limits] = []
+
+    def enter(self, n_threads: int) -> None:
+        with self.lock:
+            lowest = min(self.held, default=None)
+            self.held.append(n_threads)
+            if lowest is None or n_threads < lowest:
+                self.limits.append(threadpool_limits(n_threads, user_api="blas"))
+                _release()
+
+    def leave(self, n_threads: int) -> None:
+        with self.lock:
+            self.held.remove(n_threads)
+            if not self.held:
+                for limit in reversed(self.limits):
+                    limit.restore_original_limits()
+                self.limits.clear()
+                _release()
+
+
+def _release() -> None:
+    """Let another thread change OpenBLAS next.
+
+    threadpoolctl 3.8 and later ignores all but the thread that first set a number, until that
+    thread ends or lets go; here the last to leave may be another.
+    """
+    controller = threadpoolctl.OpenBLASController
+    getattr(controller, "clear_controlling_thread", lambda: None)()
+
+
+_shared = _Shared()
+
+
+def _forget() -> None:
+    """After a fork the threads that hold the lock live in the parent only."""
+    global _shared
+    _shared = _Shared()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+@contextmanager
+def blas_threads(n_threads: int | None) -> Iterator[None]:
+    """Hold BLAS to at most `n_threads` threads; None leaves it as it is.
+
+    Cost: 0.1 to 2 ms, for finding the libraries, when nobody holds it to as few yet.
+    """
+    if n_threads is None:
+        yield
+        return
+    shared = _shared
+    shared.enter(n_threads)
+    try:
+        yield
+    finally:
+        shared.leave(n_threads)
