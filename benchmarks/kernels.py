@@ -33,6 +33,8 @@ from crossent.typing import Block
 
 RESULTS = Path(__file__).parent / "results" / "kernels.json"
 Call = Callable[[], Any]
+_PAUSE_S = 0.1
+"""OpenBLAS's idle threads spin for tens of milliseconds after a product; let them fall asleep."""
 
 
 def in_turns(calls: dict[str, Call], rounds: int) -> dict[str, dict[str, float]]:
@@ -40,6 +42,7 @@ def in_turns(calls: dict[str, Call], rounds: int) -> dict[str, dict[str, float]]
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for round_ in range(rounds + 1):
         for name, call in calls.items():
+            time.sleep(_PAUSE_S)
             start = time.perf_counter()
             call()
             if round_ > 0:
@@ -71,8 +74,8 @@ def numpy_pass(block: Block, W: np.ndarray, b: np.ndarray, out: PassSums) -> Non
 @numba.njit(nogil=True, fastmath=True)
 def _read(x: np.ndarray) -> Any:
     total = x.dtype.type(0)
-    for value in x:
-        total += value
+    for i in range(x.size):
+        total += x[i]
     return total
 
 
