@@ -24,14 +24,18 @@ _COLOURS = {
     "sklearn_newton_cg": "#e69f00",
     "adelie": "#666666",
 }
-_SKIPPED = ("path", "iris", "iris_cold")
+_SKIPPED = ("iris", "iris_cold")
 _FLOOR = 1e-9
 
 
 def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS / "softmax_regression.json"
     results = json.loads(path.read_text("utf-8"))
-    cases = {name: found for name, found in results["cases"].items() if name not in _SKIPPED}
+    cases = {
+        name: found
+        for name, found in results["cases"].items()
+        if name not in _SKIPPED and len(found["Cs"]) == 1
+    }
     columns = min(len(cases), 3)
     rows = math.ceil(len(cases) / columns)
     figure, panels = plt.subplots(

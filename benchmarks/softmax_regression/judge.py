@@ -11,6 +11,7 @@ from benchmarks.softmax_regression.objective import (
     newton_step,
     objectives,
     optimal_intercept,
+    rescaled_intercept,
 )
 
 __all__ = ["judged_points", "judged_reference", "memory"]
@@ -53,8 +54,9 @@ def judged_reference(folder: Path, data: Data, tol: float) -> list[dict[str, flo
             W, b = newton_step(data.X, data.targets, W, b, C)
             value, gap, residual = _judged(data, W, b, C)
             polish += 1
-        if residual > 1e-10 and len(b) <= _MAX_NEWTON_CLASSES:
-            b = optimal_intercept(data.X, data.targets, W, b)
+        if residual > 1e-14:
+            few = len(b) <= _MAX_NEWTON_CLASSES
+            b = (optimal_intercept if few else rescaled_intercept)(data.X, data.targets, W, b)
             value, gap, residual = _judged(data, W, b, C)
         found.append(
             {

@@ -60,11 +60,10 @@ def _counts(point: dict[str, Any], points: list[dict[str, Any]], run: Run, level
     """
     if point["suboptimality"] > level or point["kind"] == "cold":
         return False
+    ours = run["solver"].startswith("crossent")
     if point["kind"] != "stated":
-        return True
-    if run["solver"].startswith("crossent") and any(
-        p["kind"] == "fit" and p.get("tol") == level for p in points
-    ):
+        return not ours or point.get("tol", level) <= level
+    if ours and any(p["kind"] == "fit" and p.get("tol") == level for p in points):
         return False
     return bool(point["off_by"] <= level / 10)
 

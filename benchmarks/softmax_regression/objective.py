@@ -13,7 +13,7 @@ import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse
 
-__all__ = ["duality_gap", "newton_step", "objectives", "optimal_intercept"]
+__all__ = ["duality_gap", "newton_step", "objectives", "optimal_intercept", "rescaled_intercept"]
 
 Float64 = npt.NDArray[np.float64]
 Model = tuple[Float64, Float64]
@@ -70,6 +70,23 @@ def optimal_intercept(X: Any, targets: Any, W: Float64, b: Float64, steps: int =
         # Adding 1 1ᵀ makes the matrix regular and leaves steps with Σb = 0 as they are.
         step = scipy.linalg.solve(hessian / n + np.ones((q, q)), gradient / n, assume_a="pos")
         b = b - step
+    return b
+
+
+def rescaled_intercept(X: Any, targets: Any, W: Float64, b: Float64, steps: int = 3) -> Float64:
+    """The same without a (q, q) system, for many classes: ``b += log(ȳ/p̄)``, a pass each."""
+    mean_target = np.zeros(len(b))
+    for rows, _ in _blocks(X, len(b)):
+        if targets.ndim == 1:
+            mean_target += np.bincount(targets[rows], minlength=len(b))
+        else:
+            mean_target += targets[rows].sum(axis=0)
+    for _ in range(steps):
+        mean_probability = np.zeros(len(b))
+        for _, X_block in _blocks(X, len(b)):
+            logits = _logits(X_block, W, b)
+            mean_probability += np.exp(logits - _log_partition(logits)[:, None]).sum(axis=0)
+        b = b + np.log(mean_target / mean_probability)
     return b
 
 

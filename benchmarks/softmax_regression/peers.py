@@ -25,6 +25,7 @@ from benchmarks.softmax_regression.trace import Watch
 __all__ = ["SOLVERS"]
 
 _WARM_ROWS = 500
+_LONG_S = 15  # crossent's first fit is repeated only if it was shorter
 
 
 def crossent(job: Job, data: Data, record: Recorder) -> None:
@@ -39,14 +40,24 @@ def crossent(job: Job, data: Data, record: Recorder) -> None:
     seconds, _, model = _timed(lambda: fit(LEVELS[-1]), repeat=False)
     record.memory()
     record.point(C, seconds, model.coef_, model.intercept_, kind="cold", **_certified(model))
+    if seconds > _LONG_S:  # what loading code took is lost in it
+        _crossent_fit(record, C, LEVELS[-1], seconds, [seconds] * 3, model)
+        return
     quick = seconds < 5
     for tol in reversed(LEVELS) if quick else LEVELS[-1:]:
         seconds, spread, model = _timed(lambda tol=tol: fit(tol))
-        facts = {**_certified(model), "tol": tol, "spread_s": spread}
-        record.point(C, seconds, model.coef_, model.intercept_, kind="fit", **facts)
-        if tol == LEVELS[-1]:
-            for at in model.trace_:
-                record.value(C, at.seconds, at.objective, iteration=at.passes, gap=at.relative_gap)
+        _crossent_fit(record, C, tol, seconds, spread, model)
+
+
+def _crossent_fit(
+    record: Recorder, C: float, tol: float, seconds: float, spread: list[float], model: Any
+) -> None:
+    """A fit and, at the last level, its trace."""
+    facts = {**_certified(model), "tol": tol, "spread_s": spread}
+    record.point(C, seconds, model.coef_, model.intercept_, kind="fit", **facts)
+    if tol == LEVELS[-1]:
+        for at in model.trace_:
+            record.value(C, at.seconds, at.objective, iteration=at.passes, gap=at.relative_gap)
 
 
 def _certified(model: Any) -> dict[str, Any]:
@@ -63,11 +74,14 @@ def crossent_path(job: Job, data: Data, record: Recorder) -> None:
     from crossent.linear_model import SoftmaxRegression, softmax_path
 
     settings = SoftmaxRegression(tol=LEVELS[-1])
+    seconds = 0.0
     for kind in ("cold", "fit"):
-        seconds, spread, path = _timed(
-            lambda: softmax_path(data.X, data.targets, Cs=job.Cs, estimator=settings), repeat=False
-        )
-        record.memory()
+        if seconds <= _LONG_S:  # else what loading code took is lost in it
+            seconds, spread, path = _timed(
+                lambda: softmax_path(data.X, data.targets, Cs=job.Cs, estimator=settings),
+                repeat=False,
+            )
+            record.memory()
         share = seconds / len(job.Cs)
         for C, model in zip(job.Cs, path.models, strict=True):
             facts = {**_certified(model), "tol": LEVELS[-1], "spread_s": spread}
@@ -80,7 +94,9 @@ def reference(job: Job, data: Data, record: Recorder) -> None:
 
     from crossent.linear_model import SoftmaxRegression
 
-    model = SoftmaxRegression(tol=job.options["tol"], max_iter=20_000, warm_start=True)
+    model = SoftmaxRegression(
+        tol=job.options["tol"], max_iter=job.options["passes"], warm_start=True
+    )
     for C in job.Cs:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what was reached is judged afterwards
@@ -215,7 +231,7 @@ def _cyanure(job: Job, data: Data, X: Any, epochs: int) -> Any:
     from cyanure.estimators import Classifier
 
     return Classifier(
-        loss="multiclass-logistic", penalty="l2", lambda_1=1 / (job.Cs[0] * X.shape[0]), tol=5e-7,
+        loss="multiclass-logistic", penalty="l2", lambda_1=1 / (job.Cs[0] * X.shape[0]), tol=1e-6,
         max_iter=epochs, duality_gap_interval=10, n_threads=job.threads, verbose=False,
     ).fit(X, data.targets)  # fmt: skip
 

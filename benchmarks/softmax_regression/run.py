@@ -173,7 +173,9 @@ def _references(case: Case, folder: Path, data: Data, settings: Settings) -> lis
     path = folder / f"reference_{case.reference_tol:g}_C{Cs}.json"
     if not path.exists():
         print(f"  reference optimum to {case.reference_tol:g}", flush=True)
-        entry = Entry("reference", 1, 600, 0, {"tol": case.reference_tol})
+        entry = Entry(
+            "reference", 1, 600, 0, {"tol": case.reference_tol, "passes": case.reference_passes}
+        )
         with tempfile.TemporaryDirectory(dir=settings.cache) as out:
             failure = _process(case, entry, folder, Path(out), (), settings)
             if failure:
@@ -239,8 +241,8 @@ def _process(
     job.write(out / "job.json")
     python = str(settings.adelie_python) if entry.solver == "adelie" else sys.executable
     caps = entry.cap_s * len(case.Cs)
-    if entry.options.get("refit") or entry.solver == "crossent":
-        caps *= 4  # a fit for each level after the first
+    if entry.options.get("refit") or entry.solver in ("crossent", "cyanure"):
+        caps *= 4  # further fits after the first
     try:
         done = subprocess.run(
             [python, "-m", "benchmarks.softmax_regression.worker", str(out / "job.json")],
