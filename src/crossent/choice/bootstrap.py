@@ -7,23 +7,29 @@ preconditioned with the one Hessian of the full data: a resample's own Hessian i
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from crossent.kernels.threads import resolve, run
 from crossent.objectives.blas import blas_for
 from crossent.objectives.choice import ChoiceObjective
+from crossent.objectives.choice_sets import ChoiceSets
 
 __all__ = ["Resamples", "event_drawer", "refit_resamples"]
 
 _BATCH_ENTRIES = 200_000  # probabilities of a batch: 1.6 MB, so that they stay in cache
 _MAX_STEPS = 30
-_TOLERANCE = 1e-10  # decrement over the loss; the next step squares it
+_TOLERANCE = 1e-7  # decrement in nats per comparison, before the last step
+_FORCING = 1e-3  # of it that the last step leaves, at most: 1e-10 nats per comparison
 _MAX_INNER = 30
 _FAR = 5.0  # logits from the estimate of all data; only such resamples are in doubt
-_MAX_DRAWS_ONE_BY_ONE = 60_000  # above, one binomial per kind of event is cheaper
+_MAX_DRAWS_ONE_BY_ONE = 2**16  # uint16; above, one binomial per kind of event is cheaper
+
+
+Drawer: TypeAlias = Callable[[int, np.random.Generator], npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,11 @@ class Resamples:
 def refit_resamples(
     objective: ChoiceObjective,
     w: npt.NDArray[np.float64],
-    draw: Callable[[int], npt.NDArray[np.float64]],
+    draw: Drawer,
     n_resamples: int,
     /,
+    *,
+    rng: np.random.Generator,
 ) -> npt.NDArray[np.float64]:
     """Coefficients of each resample, shape (n_resamples, p); NaN without convergence.
 
@@ -67,22 +75,28 @@ def refit_resamples(
     w : ndarray, shape (p,)
         Its minimiser.
     draw : callable
-        A number B to resampled counts of shape (m, B): see `event_drawer`.
+        A number B and a generator to resampled counts of shape (m, B): see `event_drawer`.
     n_resamples : int
+    rng : numpy.random.Generator
     """
     size = max(_BATCH_ENTRIES // max(len(objective.sets.counts), 1), 8)
-    parts = []
+    firsts = range(0, n_resamples, size)
+    streams = rng.spawn(len(firsts))  # one a batch: the same numbers for any number of threads
+    found = np.empty((n_resamples, len(w)))
     with blas_for(len(w)):
         metric = objective.exact_metric(w)
-        for start in range(0, n_resamples, size):
-            counts = draw(min(size, n_resamples - start))
-            parts.append(_Batch(objective, metric, counts).minimise(w))
-    return np.concatenate(parts) if parts else np.empty((0, len(w)))
+        reference = _Reference(objective.sets)
+
+        def refit(batch: int) -> None:
+            of = slice(firsts[batch], min(firsts[batch] + size, n_resamples))
+            counts = draw(of.stop - of.start, streams[batch])
+            found[of] = _Batch(objective, reference, metric, counts).minimise(w)
+
+        run(refit, len(firsts), resolve(None))
+    return found
 
 
-def event_drawer(
-    table: sp.csr_array, weights: npt.NDArray[np.float64], rng: np.random.Generator
-) -> Callable[[int], npt.NDArray[np.float64]]:
+def event_drawer(table: sp.csr_array, weights: npt.NDArray[np.float64]) -> Drawer:
     """A function from B to the counts of B resamples of independent events, shape (m, B).
 
     Parameters
@@ -92,7 +106,6 @@ def event_drawer(
     weights : ndarray, shape (events,)
         How often each kind of event happened: as many are drawn. Weights that are no counts give
         the probabilities of round(Σ weights) draws.
-    rng : numpy.random.Generator
     """
     possible = np.flatnonzero(weights)
     total = float(weights.sum())
@@ -100,40 +113,84 @@ def event_drawer(
     columns = sp.csr_array(table[:, possible]) * (total / number)
     whole = np.rint(weights[possible]).astype(np.intp)
     if number <= _MAX_DRAWS_ONE_BY_ONE and (whole == weights[possible]).all():
-        kind = np.repeat(np.arange(len(possible)), whole).astype(np.int32)
+        kind = np.repeat(np.arange(len(possible)), whole)
 
-        def counts(size: int) -> npt.NDArray[np.float64]:
-            drawn = rng.integers(0, number, size=(size, number), dtype=np.uint32)
+        def counts(size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+            drawn = rng.integers(0, number, size=(size, number), dtype=np.uint16)
             return np.stack([np.bincount(kind[d], minlength=len(possible)) for d in drawn], axis=1)
 
     else:
         share = weights[possible] / total
 
-        def counts(size: int) -> npt.NDArray[np.float64]:
+        def counts(size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
             return np.ascontiguousarray(rng.multinomial(number, share, size=size).T)
 
-    return lambda size: np.asarray(columns @ counts(size).astype(np.float64))
+    return lambda size, rng: np.asarray(columns @ counts(size, rng).astype(np.float64))
+
+
+class _Reference:
+    """The sets with each row less the first of its set: logits relative to that alternative.
+
+    The first alternatives' logits are 0 and need no rows, which halves the work for sets of two.
+
+    Attributes
+    ----------
+    rows, columns : csr_array, shapes (r, p) and (p, r)
+        a_ck - a_c0 for k > 0, and its transpose.
+    layers : list of (slice, int, Layer)
+        Rows, K - 1, and the layer they come from.
+    """
+
+    def __init__(self, sets: ChoiceSets) -> None:
+        parts, self.layers, start = [], [], 0
+        offsets = []
+        for layer in sets.layers:
+            C, others = layer.n_sets, layer.n_alternatives - 1
+            first = np.tile(np.arange(layer.start, layer.start + C), others)
+            rest = np.arange(layer.start + C, layer.stop)
+            parts.append(sp.csr_array(sets.rows[rest] - sets.rows[first]))
+            if sets.offset is not None:
+                offsets.append(sets.offset[rest] - sets.offset[first])
+            self.layers.append((slice(start, start + C * others), others, layer))
+            start += C * others
+        self.rows = sp.csr_array(sp.vstack(parts, format="csr"))
+        self.columns = sp.csr_array(self.rows.T)
+        self.offset = np.concatenate(offsets)[:, None] if offsets else None
+
+    def reduce(self, counts: npt.NDArray[np.float64]) -> tuple[Any, Any]:
+        """Of counts (m, B): those of the rows here, (r, B), and the sets' totals by layer."""
+        rest = np.empty((self.rows.shape[0], counts.shape[1]))
+        totals = []
+        for of, others, layer in self.layers:
+            part = counts[layer.start : layer.stop].reshape(others + 1, layer.n_sets, -1)
+            rest[of] = part[1:].reshape(others * layer.n_sets, -1)
+            totals.append(part.sum(axis=0))
+        return rest, totals
+
+    def views(self, values: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
+        """Each layer's part of (r, B), shape (K - 1, C, B)."""
+        return [
+            values[of].reshape(others, layer.n_sets, values.shape[1])
+            for of, others, layer in self.layers
+        ]
 
 
 class _Batch:
     """Newton's method for several counts at once."""
 
     def __init__(
-        self, objective: ChoiceObjective, metric: Any, counts: npt.NDArray[np.float64]
+        self,
+        objective: ChoiceObjective,
+        reference: _Reference,
+        metric: Any,
+        counts: npt.NDArray[np.float64],
     ) -> None:
         self.objective = objective
-        self.sets = objective.sets
+        self.reference = reference
         self.metric = metric
-        self.counts = counts
-        self.rows = sp.csr_array(self.sets.rows)
-        self.columns = sp.csr_array(self.rows.T)
-        self.total = objective.total
+        self.all_counts = counts
+        self.counts, self.totals = reference.reduce(counts)
         self.ridge = (objective.penalty * objective.penalised)[:, None]
-        self.totals = np.empty_like(counts)
-        for layer in self.sets.layers:
-            size = (layer.n_alternatives, layer.n_sets, -1)
-            part = counts[layer.start : layer.stop].reshape(size).sum(axis=0)
-            self.totals[layer.start : layer.stop].reshape(size)[:] = part
 
     def minimise(self, w: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Coefficients, shape (B, p)."""
@@ -141,7 +198,7 @@ class _Batch:
         done = np.zeros(W.shape[1], dtype=bool)
         for _ in range(_MAX_STEPS):
             p = self._probabilities(W)
-            gradient = self.columns @ (self.totals * p - self.counts) / self.total + self.ridge * W
+            gradient = self._gradient(p) + self.ridge * W
             step, decrement = self._newton_step(p, gradient)
             step *= np.minimum(1, 2 / np.maximum(np.abs(step).max(axis=0), 1e-300))
             W -= np.where(done, 0.0, step)
@@ -149,7 +206,7 @@ class _Batch:
             if done.all():
                 break
         W[:, ~done] = np.nan
-        # Without an estimate Newton's method wanders off by 1 a step, until 1e-10 is reached too.
+        # Without an estimate Newton's method wanders off by 1 a step, until it seems to arrive.
         far = np.abs(W - w[:, None]).max(axis=0) > _FAR
         for b in np.flatnonzero(far).tolist():
             if not self._exists(b, W[:, b]):
@@ -157,58 +214,72 @@ class _Batch:
         return W.T
 
     def _exists(self, b: int, w: npt.NDArray[np.float64]) -> bool:
-        """Whether resample b has an estimate, proved at w."""
-        known = np.ascontiguousarray(self.counts[:, b])
+        """Whether resample b has an estimate, proved from w."""
         other = self.objective
-        return ChoiceObjective(
-            replace(other.sets, counts=known),
+        counts = np.ascontiguousarray(self.all_counts[:, b])
+        own = ChoiceObjective(
+            replace(other.sets, counts=counts),
             penalty=other.penalty,
             penalised=other.penalised,
             gauge=other.gauge,
-        ).proves_existence(w)
+        )
+        for _ in range(3):  # the proof wants the gradient smaller than a resample's needs to be
+            w = w - own.exact_metric(w).solve(own.value_and_gradient(w)[1])
+        return own.proves_existence(w)
 
     def _probabilities(self, W: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        z = self.rows @ W
-        if self.sets.offset is not None:
-            z += self.sets.offset[:, None]
-        for layer in self.sets.layers:
-            part = z[layer.start : layer.stop].reshape(layer.n_alternatives, layer.n_sets, -1)
-            part -= part.max(axis=0)
+        z = np.asarray(self.reference.rows @ W)
+        if self.reference.offset is not None:
+            z += self.reference.offset
+        for part in self.reference.views(z):
+            top = np.maximum(part.max(axis=0), 0.0)
+            part -= top
             np.exp(part, out=part)
-            part /= part.sum(axis=0)
-        return np.asarray(z)
+            part /= np.exp(-top) + part.sum(axis=0)
+        return z
+
+    def _gradient(self, p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        residual = p.copy()
+        for part, total in zip(self.reference.views(residual), self.totals, strict=True):
+            part *= total
+        residual -= self.counts
+        result: npt.NDArray[np.float64] = self.reference.columns @ residual / self.objective.total
+        return result
 
     def _newton_step(
         self, p: npt.NDArray[np.float64], gradient: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """H⁻¹ g of each resample and ½ gᵀ H⁻¹ g, by preconditioned conjugate gradients."""
-        weights = self.totals * p
+        weights = p.copy()
+        for part, total in zip(self.reference.views(weights), self.totals, strict=True):
+            part *= total / self.objective.total
         x = np.zeros_like(gradient)
-        residual = gradient.copy()
-        towards = self.metric.solve(residual)
-        direction = towards
+        residual = gradient
+        direction = towards = self.metric.solve(residual)
         energy = (residual * towards).sum(axis=0)
-        first = np.maximum(energy, 1e-300)
+        enough = np.maximum(_FORCING * energy, _FORCING * _TOLERANCE)
         for _ in range(_MAX_INNER):
-            if (energy <= np.maximum(1e-3 * first, 1e-3 * _TOLERANCE)).all():
-                break
             image = self._hessian_times(p, weights, direction)
             length = energy / np.maximum((direction * image).sum(axis=0), 1e-300)
             x += length * direction
             residual = residual - length * image
             towards = self.metric.solve(residual)
             before, energy = energy, (residual * towards).sum(axis=0)
+            if (energy <= enough).all():
+                break
             direction = towards + energy / np.maximum(before, 1e-300) * direction
         return x, 0.5 * (gradient * x).sum(axis=0)
 
     def _hessian_times(
         self, p: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], V: Any
     ) -> npt.NDArray[np.float64]:
-        change = self.rows @ V
-        for layer in self.sets.layers:
-            size = (layer.n_alternatives, layer.n_sets, V.shape[1])
-            part = change[layer.start : layer.stop].reshape(size)
-            part -= (p[layer.start : layer.stop].reshape(size) * part).sum(axis=0)
+        change = np.asarray(self.reference.rows @ V)
+        views = self.reference.views
+        for part, chance in zip(views(change), views(p), strict=True):
+            if len(part) == 1:
+                part *= 1 - chance
+            else:
+                part -= (chance * part).sum(axis=0)
         change *= weights
-        result: npt.NDArray[np.float64] = self.columns @ change / self.total + self.ridge * V
+        result: npt.NDArray[np.float64] = self.reference.columns @ change + self.ridge * V
         return result

@@ -66,7 +66,8 @@ def strong_parts(
     """Strongly connected components of the graph with edges winner → loser."""
     graph = sp.csr_array((np.ones(len(winner)), (winner, loser)), shape=(n_nodes, n_nodes))
     n, label = connected_components(graph, directed=True, connection="strong")
-    n_weak = connected_components(graph, directed=False, return_labels=False)
+    # One strong component is one weak component; the second search is for messages only.
+    n_weak = 1 if n == 1 else connected_components(graph, directed=False, return_labels=False)
     across = label[winner] != label[loser]
     beats, beaten = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     beats[label[winner[across]]] = True

@@ -193,9 +193,9 @@ class ScoreInference:
         objective, rng = fit.fitted.objective, np.random.default_rng(seed)
         if by_cluster:
             table = self._cluster_table()
-            draw = event_drawer(table, np.ones(table.shape[1]), rng)
+            draw = event_drawer(table, np.ones(table.shape[1]))
         else:
-            draw = event_drawer(fit.event_table(), fit.event_counts(), rng)
-        found = refit_resamples(objective, fit.fitted.w, draw, n_resamples)
+            draw = event_drawer(fit.event_table(), fit.event_counts())
+        found = refit_resamples(objective, fit.fitted.w, draw, n_resamples, rng=rng)
         n = fit.n_items
         return Resamples(fit.kept_items, found @ self._gauge_map[:n].T)

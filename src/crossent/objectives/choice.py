@@ -90,6 +90,8 @@ class ChoiceObjective:
         self._columns = sets.columns()
         self._build = hessian_builder(sets) if p <= DENSE_LIMIT else None
         self._here: _State | None = None
+        # A point, a metric near it, and a bound on how much larger H⁻¹ is there than the metric's.
+        self._nearby: tuple[npt.NDArray[np.float64], ChoiceMetric, float] | None = None
 
     @property
     def n_parameters(self) -> int:
@@ -172,6 +174,7 @@ class ChoiceObjective:
         if _decrement(metric, after.gradient) < decrement:
             best, factor = after, math.exp(min(_range_of(self.sets, step), 700.0))
         self._here = best
+        self._nearby = (best.w, metric, factor)
         norm = float(np.linalg.norm(best.gradient))
         if self.penalty == 0:
             nan = math.nan
@@ -199,12 +202,15 @@ class ChoiceObjective:
 
         Cost: one inverse of a (p, p) matrix.
         """
-        metric = self.exact_metric(w)
+        if self._nearby is not None and self._nearby[0] is w:
+            _, metric, factor = self._nearby
+        else:
+            metric, factor = self.exact_metric(w), 1.0
         if not isinstance(metric, CholeskyMetric) or metric.ridge:
             return False
         spread = np.sqrt(np.maximum(metric.inverse().diagonal(), 0))
         kappa = 2 * float((abs(self.sets.rows) @ spread).max(initial=0.0))
-        return kappa * _root(metric, self._evaluate(w).gradient) < 1
+        return factor * kappa * _root(metric, self._evaluate(w).gradient) < 1
 
 
 def log_loss_and_probabilities(

@@ -45,9 +45,11 @@ class _PairMap:
 
     def __init__(self, sets: ChoiceSets) -> None:
         self.p = sets.n_parameters
-        self.pairs = [(layer, k, other) for layer, k, other, _ in sets.differences()]
-        rows = [sp.csr_array(difference) for *_, difference in sets.differences()]
-        stacked = sp.csr_array(sp.vstack(rows, format="csr")) if rows else None
+        found = list(sets.differences())
+        self.pairs = [(layer, k, other) for layer, k, other, _ in found]
+        rows = [difference for *_, difference in found]
+        stacked = sp.csr_array(sp.vstack(rows, format="csr")) if len(rows) > 1 else None
+        stacked = rows[0] if len(rows) == 1 else stacked
         self.scatter, self.order = _outer_products(stacked, self.p)
 
     def hessian(
