@@ -209,7 +209,7 @@ def cyanure(job: Job, data: Data, record: Recorder) -> None:
 
     Its C++ cannot be watched or stopped: ten epochs are timed first, and as many are asked for as
     the cap allows. Its trace of times and values is recorded. In float32 those values are too rough
-    for the last level; then a second fit ends at the epoch that, by trace and judge, was enough. If
+    for the last level, and the gap for stopping there; then shorter fits find a time for it. If
     float32 stops short of the level, float64 is tried: its authors say that it converges further.
     """
     probe, _, _ = _timed(lambda: _cyanure(job, data, data.X, 10), repeat=False)
@@ -220,11 +220,27 @@ def cyanure(job: Job, data: Data, record: Recorder) -> None:
     if short and info[0].max() < epochs and data.X.dtype == np.float32:
         _cyanure_point(job, data, data.X.astype(np.float64), epochs, record)
     elif not short:
-        info = info[:, info[0] > 0]
-        off = info[1, -1] - value
-        enough = info[0, info[1] - off <= job.optima[0] * (1 + LEVELS[-1])]
-        if abs(off) > LEVELS[-1] / 10 * value and len(enough) and enough[0] <= 0.95 * info[0, -1]:
-            _cyanure_point(job, data, data.X, int(enough[0]), record)
+        start, end = _cyanure_span(info[:, info[0] > 0], value, job.optima[0])
+        while start < 0.95 * end:
+            _, value = _cyanure_point(job, data, data.X, start, record)
+            if value <= job.optima[0] * (1 + LEVELS[-1]):
+                break
+            start = max(start + 10, (start + end) // 20 * 10)
+
+
+def _cyanure_span(info: Any, value: float, optimum: float) -> tuple[int, int]:
+    """Epochs: the guess of when the last level was reached, and the end; the same if it is known.
+
+    The guess is linear in the logarithm of the quality from 1e-4, which float32 still shows.
+    """
+    end = int(info[0, -1])
+    off = info[1, -1] - value
+    if abs(off) <= LEVELS[-1] / 10 * optimum:
+        return end, end
+    reached = info[0, (info[1] - off) / optimum - 1 <= 1e-4]
+    last = max(value / optimum - 1, 1e-10)
+    share = np.log(1e-4 / LEVELS[-1]) / np.log(1e-4 / last)
+    return int(reached[0] + min(share, 1) * (end - reached[0])) // 10 * 10, end
 
 
 def _cyanure(job: Job, data: Data, X: Any, epochs: int) -> Any:
