@@ -9,6 +9,7 @@ from crossent.report._style import require_matplotlib
 from crossent.report.confusion import ConfusionDisplay
 from crossent.report.cross_entropy import CrossEntropyDisplay
 from crossent.report.details import ReportDetails
+from crossent.report.path import PathDisplay
 from crossent.report.reliability import ReliabilityDisplay
 from crossent.report.surprise import SurprisingRowsDisplay
 from crossent.report.trace import TraceDisplay
@@ -19,6 +20,7 @@ __all__ = [
     "ClassWeightsDisplay",
     "ConfusionDisplay",
     "CrossEntropyDisplay",
+    "PathDisplay",
     "ReliabilityDisplay",
     "ReportDetails",
     "SurprisingRowsDisplay",
