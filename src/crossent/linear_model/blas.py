@@ -6,15 +6,23 @@ the first to come remembers, the last to leave puts back, and between them the s
 anybody holds is in force.
 """
 
+import functools
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import threadpoolctl
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["blas_threads"]
+
+
+@functools.cache
+def _controller() -> Any:
+    """Finding the libraries takes up to 10 ms, so it is done once."""
+    return ThreadpoolController()
 
 
 class _Shared:
@@ -23,14 +31,14 @@ class _Shared:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.held: list[int] = []
-        self.limits: list[threadpool_limits] = []
+        self.limits: list[Any] = []
 
     def enter(self, n_threads: int) -> None:
         with self.lock:
             lowest = min(self.held, default=None)
             self.held.append(n_threads)
             if lowest is None or n_threads < lowest:
-                self.limits.append(threadpool_limits(n_threads, user_api="blas"))
+                self.limits.append(_controller().limit(limits=n_threads, user_api="blas"))
                 _release()
 
     def leave(self, n_threads: int) -> None:
@@ -68,10 +76,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def blas_threads(n_threads: int | None) -> Iterator[None]:
-    """Hold BLAS to at most `n_threads` threads; None leaves it as it is.
-
-    Cost: 0.1 to 2 ms, for finding the libraries, when nobody holds it to as few yet.
-    """
+    """Hold BLAS to at most `n_threads` threads; None leaves it as it is."""
     if n_threads is None:
         yield
         return
