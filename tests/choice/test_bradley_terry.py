@@ -242,13 +242,23 @@ def test_new_items_may_join_later():
     np.testing.assert_allclose(model.scores_, whole.scores_, rtol=1e-9)
 
 
+def test_items_that_cannot_be_sorted_meet_their_earlier_counts():
+    X, later = [["x", 1]] * 3 + [[1, "x"]], [[1, "x"]] * 2 + [["x", 1]]
+    model = BradleyTerry().fit(X).partial_fit(later)
+
+    # x won 3 + 1, 1 won 1 + 2; numbers and words stand in the order of their appearance, which
+    # differs between the two batches.
+    assert model.items_.tolist() == ["x", 1]
+    assert model.scores_[0] - model.scores_[1] == pytest.approx(np.log(4 / 3), rel=1e-9)
+
+
 def test_old_comparisons_fade_by_half_in_a_half_life():
     X = [["a", "b"], ["b", "a"], ["a", "b"]]
-    dates = ["2025-01-01", "2025-01-11", "2025-01-21"]
+    dates = ["2025-01-01", "2025-01-31", "2025-02-10"]
     model = BradleyTerry(half_life="10d").fit(X, dates=dates)
 
-    # a won with weights 1/4 and 1, b with 1/2: the odds are 1.25 to 0.5.
-    assert model.scores_[0] - model.scores_[1] == pytest.approx(np.log(2.5), rel=1e-9)
+    # a won with weights 2⁻⁴ and 1, b with 1/2: the odds are 1.0625 to 0.5.
+    assert model.scores_[0] - model.scores_[1] == pytest.approx(np.log(2.125), rel=1e-9)
     step = BradleyTerry(half_life="10d").fit(X[:2], dates=dates[:2])
     step.partial_fit(X[2:], dates=dates[2:])
     np.testing.assert_allclose(step.scores_, model.scores_, rtol=1e-9)

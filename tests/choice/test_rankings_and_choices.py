@@ -174,6 +174,19 @@ def test_conditional_logit_with_constants_chooser_and_specific_features():
     )
 
 
+def test_a_penalty_spares_the_constants():
+    data = trips(8)
+    model = ConditionalLogit(intercepts=True, penalty=5.0).fit(
+        data[["price"]], data["chosen"], data["trip"], alternatives=data["mode"]
+    )
+    kind = [(data["mode"] == k).to_numpy(dtype=float) for k in ("car", "train")]
+    loss = choice_loss(data, [data["price"], *kind], outside=False)
+
+    w = minimiser(lambda w: loss(w) + 2.5 * w[0] ** 2, 3)
+    np.testing.assert_allclose(model.coef_, w, rtol=0, atol=TOLERANCE)
+    assert model.certificate_.kind == "gap"
+
+
 def test_conditional_logit_with_an_outside_option_and_unavailable_rows():
     data = trips(6, outside=True)
     hidden = data.iloc[::7].assign(price=99.0, chosen=0.0)

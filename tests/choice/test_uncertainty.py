@@ -77,6 +77,21 @@ def test_half_ties_count_as_one_event_in_the_sandwich():
     )
 
 
+def test_the_sandwich_of_half_ties_is_its_formula():
+    # Two items: u = s - p with s in {1, 0, ½}, curvature p(1 - p) each.
+    wins, losses, ties = 7, 4, 6
+    y = ["left"] * wins + ["right"] * losses + ["tie"] * ties
+    model = BradleyTerry(ties="half", anchor="a").fit([["b", "a"]] * 17, y)
+    p = (wins + ties / 2) / 17
+    meat = wins * (1 - p) ** 2 + losses * p**2 + ties * (0.5 - p) ** 2
+    expected = meat / (17 * p * (1 - p)) ** 2
+
+    assert model.covariance("sandwich")[1, 1] == pytest.approx(expected, rel=1e-9)
+    scores = model.bootstrap(4000).scores
+    # The delta method is off by some 1/17 in the variance, 4000 draws by 2 %.
+    assert np.var(scores[:, 1] - scores[:, 0]) == pytest.approx(expected, rel=0.2)
+
+
 def test_a_penalty_is_not_counted_as_data():
     # H⁻¹ J H⁻¹ with H = J + penalty: a large penalty makes it small, and without data in one
     # direction there is no variance along it. For two items J = n p q (e_1 - e_2)(e_1 - e_2)ᵀ.
@@ -128,6 +143,18 @@ def test_rank_intervals_hold_all_at_once():
     assert high[0] < 5
 
 
+def test_ranks_are_told_apart_by_the_largest_of_all_contrasts():
+    # Three independent scores: the studentised range, q(0.95; 3, ∞) = 3.314, divided by √2
+    # (H. L. Harter, Ann. Math. Statist. 31, 1960). 2000 draws know the quantile to 0.035 (1 s.d.).
+    q = 3.3145 / np.sqrt(2)
+    for shared in (0.0, 5.0):  # what all scores share is in no contrast
+        covariance = np.eye(3) + shared
+        for gap, worst in ((q - 0.11, 3), (q + 0.11, 1)):
+            scores = np.array([gap * np.sqrt(2), 0.0, 0.0])
+            low, high = rank_intervals(scores, covariance)
+            assert (low[0], high[0]) == (1, worst)
+
+
 def test_the_bootstrap_spreads_as_the_sandwich_does():
     _, _, _, model = fitted(5)
     data = arguments(random_rows(5, n=600, outcomes=3))[0]
@@ -143,15 +170,16 @@ def test_the_bootstrap_spreads_as_the_sandwich_does():
     np.testing.assert_allclose(found.scores.mean(axis=0), model.scores_, atol=0.03)
 
 
-def test_a_refit_is_the_fit_of_the_resampled_counts():
+@pytest.mark.parametrize("outcomes", [2, 3])
+def test_a_refit_is_the_fit_of_the_resampled_counts(outcomes):
     from crossent.choice.bootstrap import refit_resamples
 
-    data = arguments(random_rows(6, n=200, outcomes=3))[0]
+    data = arguments(random_rows(6, n=200, outcomes=outcomes))[0]
     model = BradleyTerry().fit(*data)
     fit = model._fitted()
     cells = fit.cells
     rng = np.random.default_rng(0)
-    counts = rng.poisson(cells.counts[:3] + 1).astype(float)
+    counts = rng.poisson(2 * cells.counts[:outcomes] + 1).astype(float)
     one = counts.reshape(-1, 1)
     objective, w = fit.fitted.objective, fit.fitted.w
     found = refit_resamples(objective, w, lambda *_: one, 1, rng=rng)[0]
@@ -161,7 +189,7 @@ def test_a_refit_is_the_fit_of_the_resampled_counts():
     # The last step leaves at most 1e-10 of ½ eᵀHe, with curvatures of some 0.05: |e| ≤ 6e-5, less
     # than a thousandth of the standard errors.
     np.testing.assert_allclose(found[:4] - found[:4].mean(), direct.scores_, rtol=0, atol=1e-4)
-    assert found[4] == pytest.approx(direct.tie_, abs=1e-4)
+    assert list(found[4:]) == pytest.approx([direct.tie_] * (outcomes - 2), abs=1e-4)
 
 
 def test_resamples_without_an_estimate_are_counted_not_returned():
