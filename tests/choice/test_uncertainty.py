@@ -79,16 +79,16 @@ def test_half_ties_count_as_one_event_in_the_sandwich():
 
 def test_the_sandwich_of_half_ties_is_its_formula():
     # Two items: u = s - p with s in {1, 0, ½}, curvature p(1 - p) each.
-    wins, losses, ties = 7, 4, 6
+    wins, losses, ties = 3, 2, 30
     y = ["left"] * wins + ["right"] * losses + ["tie"] * ties
-    model = BradleyTerry(ties="half", anchor="a").fit([["b", "a"]] * 17, y)
-    p = (wins + ties / 2) / 17
+    model = BradleyTerry(ties="half", anchor="a").fit([["b", "a"]] * 35, y)
+    p = (wins + ties / 2) / 35
     meat = wins * (1 - p) ** 2 + losses * p**2 + ties * (0.5 - p) ** 2
-    expected = meat / (17 * p * (1 - p)) ** 2
+    expected = meat / (35 * p * (1 - p)) ** 2
 
     assert model.covariance("sandwich")[1, 1] == pytest.approx(expected, rel=1e-9)
     scores = model.bootstrap(4000).scores
-    # The delta method is off by some 1/17 in the variance, 4000 draws by 2 %.
+    # The delta method is off by some 1/35 in the variance, 4000 draws by 2 %.
     assert np.var(scores[:, 1] - scores[:, 0]) == pytest.approx(expected, rel=0.2)
 
 
@@ -153,6 +153,14 @@ def test_ranks_are_told_apart_by_the_largest_of_all_contrasts():
             scores = np.array([gap * np.sqrt(2), 0.0, 0.0])
             low, high = rank_intervals(scores, covariance)
             assert (low[0], high[0]) == (1, worst)
+
+
+def test_what_two_scores_share_is_not_in_their_contrast():
+    # SD of the contrast of the first two: √(2 - 2·0.99) = 0.14, so that 0.6 is far; the third is
+    # out of reach whatever happens.
+    covariance = np.array([[1, 0.99, 0], [0.99, 1, 0], [0, 0, 1]])
+    low, high = rank_intervals(np.array([0.6, 0.0, -50.0]), covariance)
+    assert (low.tolist(), high.tolist()) == ([1, 2, 3], [1, 2, 3])
 
 
 def test_the_bootstrap_spreads_as_the_sandwich_does():
