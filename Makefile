@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DATA   ?= $(if $(CROSSENT_DATA),mnist,digits)
 
-.PHONY: demo test lint types mutants test-torch bench bench-quick clean
+.PHONY: demo test lint types mutants bench bench-quick clean
 
 # The build backend is pinned too: an option of pip does not reach the environment it builds in.
 export PIP_CONSTRAINT       := constraints.txt
@@ -31,7 +31,7 @@ demo: $(VENV)/.demo  ## fit, certify, evaluate and report a softmax regression o
 	@echo "Open demo/$(DATA).html in a browser."
 
 test: $(VENV)/.test lint types  ## lint, types, tests and doctests
-	$(BIN)/python -m pytest -q -n 2
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

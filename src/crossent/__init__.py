@@ -34,9 +34,44 @@ _HOMES = {
     "crossent.errors": ("CrossentError", "DatasetError", "InputError", "ModelFileError"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_SUBMODULES = ("datasets", "functional", "inspection", "linear_model", "report")
+_SUBMODULES = ("choice", "datasets", "functional", "inspection", "linear_model", "report")
 
-__all__ = sorted([*_HOME_OF, *_SUBMODULES])
+__all__ = [
+    "Certificate",
+    "CrossentError",
+    "DatasetError",
+    "InputError",
+    "ModelFileError",
+    "SoftmaxRegression",
+    "SoftmaxRegressionCV",
+    "Status",
+    "choice",
+    "cross_entropy",
+    "datasets",
+    "entropy",
+    "functional",
+    "inspection",
+    "js_divergence",
+    "kl_divergence",
+    "linear_model",
+    "linear_softmax_cross_entropy",
+    "load",
+    "log_softmax",
+    "logsumexp",
+    "mutual_information",
+    "perplexity",
+    "real_softmax",
+    "report",
+    "save",
+    "softmax",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_gradient",
+    "softmax_cross_entropy_hessian",
+    "softmax_cross_entropy_hessian_vector",
+    "softmax_path",
+    "softmin",
+    "surprisal",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,7 @@ from crossent.typing import RowSource
 
 __all__ = ["SoftmaxObjective"]
 
-_MANY_CLASSES = 500  # above this the q×q Hessian of the intercept is not formed
+_MANY_CLASSES = 1500  # above this the q×q Hessian of the intercept is not formed
 _INTERCEPT_ROUNDS = 4  # Newton converges quadratically; more rounds would be rounding
 _CHEAP_METRIC_FLOPS = 2e9
 _LEADING_ROWS = (0, 500, 1500)  # rows of the second level's factor, by build

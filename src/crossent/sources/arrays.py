@@ -1,7 +1,7 @@
 """Rows held in memory: dense or CSR, with labels or distributions as targets."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ class ArraySource:
     n_classes: int
     offset: FloatArray | None
     column_range: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+    _casts: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def n_rows(self) -> int:
@@ -77,9 +78,24 @@ class ArraySource:
         """The given rows as one block."""
         return self._block(rows, dtype, 0)
 
+    def _rows(self, rows: Any, dtype: npt.DTypeLike) -> Any:
+        """Rows of X in `dtype`; all rows of a sparse X are the same object at every pass.
+
+        A kernel keeps what it derives from a matrix for as long as the object lives.
+        """
+        whole = isinstance(rows, slice) and rows.indices(self.n_rows) == (0, self.n_rows, 1)
+        if not (whole and sp.issparse(self.X)):
+            return self.X[rows].astype(dtype, copy=False)
+        if self.dtype == dtype:
+            return self.X
+        key = np.dtype(dtype)
+        if key not in self._casts:
+            self._casts[key] = self.X.astype(key)
+        return self._casts[key]
+
     def _block(self, rows: Any, dtype: npt.DTypeLike, first_row: int) -> Block:
         return Block(
-            X=self.X[rows].astype(dtype, copy=False),
+            X=self._rows(rows, dtype),
             targets=self.targets[rows],
             sample_weight=self.sample_weight[rows],
             offset=None if self.offset is None else self.offset[rows],
