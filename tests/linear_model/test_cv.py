@@ -305,6 +305,14 @@ def test_the_offset_is_split_with_the_rows():
     alone = SoftmaxRegression(tol=1e-13).fit(X[train], y[train], offset=offset[train])
     expected = -alone.surprisal(X[test], y[test], offset=offset[test]).mean()
     assert model.scores_[0, 0] == pytest.approx(expected, rel=1e-6)
+    for method in ("decision_function", "predict", "predict_proba", "predict_log_proba"):
+        found = getattr(model, method)(X, offset)
+        assert np.array_equal(found, getattr(model.model_, method)(X, offset))
+        assert not np.array_equal(found, getattr(model.model_, method)(X))
+    rows = (X, y, np.arange(150.0), offset)
+    assert model.score(*rows) == model.model_.score(*rows) != model.model_.score(X, y)
+    assert np.array_equal(model.surprisal(X, y, offset), model.model_.surprisal(X, y, offset))
+    assert not np.array_equal(model.surprisal(X, y, offset), model.surprisal(X, y))
     without = SoftmaxRegressionCV(Cs=[1.0], cv=[(train, test)]).fit(X, y)
     assert abs(model.scores_[0, 0] - without.scores_[0, 0]) > 1e-2
 
@@ -317,6 +325,18 @@ def test_sparse_rows_give_the_scores_of_dense_ones():
         sparse = SoftmaxRegressionCV(Cs=CS, tol=1e-12).fit(container(X), y)
         assert np.allclose(sparse.scores_, dense.scores_, rtol=1e-5)
         assert sparse.C_ == dense.C_
+
+
+def test_without_an_intercept_none_is_fitted_in_any_fold():
+    X, y = IRIS
+
+    model = SoftmaxRegressionCV(Cs=[1.0], fit_intercept=False, tol=1e-12).fit(X, y)
+
+    alone = exact(1.0).set_params(fit_intercept=False)
+    expected = cross_val_score(alone, X, y, scoring="neg_log_loss", cv=5)
+    assert model.scores_[:, 0] == pytest.approx(expected, rel=1e-5)
+    assert not model.intercepts_paths_.any()
+    assert not model.intercept_.any()
 
 
 def test_frames_keep_the_names_of_columns_and_classes():

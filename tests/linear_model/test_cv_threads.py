@@ -18,6 +18,16 @@ X, Y = load_iris(return_X_y=True)
 CS = [1e-2, 1.0]
 
 
+@pytest.fixture
+def two_blas_threads():
+    """Other fixtures hold BLAS to one."""
+    limit = threadpool_limits(2, user_api="blas")
+    _release()
+    yield
+    limit.restore_original_limits()
+    _release()
+
+
 def folds_of(count, rows):
     known = np.ones(3, dtype=bool)
     return [Fold(np.arange(rows), np.arange(1), known, ~known) for _ in range(count)]
@@ -54,9 +64,8 @@ def test_the_answer_is_the_same_for_any_number_of_jobs(n_jobs):
     assert model.C_ == alone.C_
 
 
-def test_folds_run_at_a_time_and_blas_is_held():
+def test_folds_run_at_a_time_and_blas_is_held(two_blas_threads):
     running, seen, lock = [0], [], threading.Lock()
-    before = [p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"]
 
     def scorer(estimator, rows, truth):
         with lock:
@@ -72,8 +81,7 @@ def test_folds_run_at_a_time_and_blas_is_held():
 
     assert max(count for count, _ in seen) == 2
     assert {blas for _, blas in seen} == {1}
-    after = [p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"]
-    assert after == before
+    assert {p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"} == {2}
 
 
 def test_an_error_in_one_fold_ends_the_others():
@@ -101,9 +109,7 @@ def test_an_interrupt_ends_the_fit():
         SoftmaxRegressionCV(Cs=CS, scoring=scorer, n_jobs=2, n_threads=2).fit(X, Y)
 
 
-def test_several_python_threads_may_fit_at_once():
-    limit = threadpool_limits(2, user_api="blas")
-    _release()
+def test_several_python_threads_may_fit_at_once(two_blas_threads):
     expected = SoftmaxRegressionCV(Cs=CS, n_jobs=2, n_threads=2).fit(X, Y).scores_
     found = [None] * 4
 
@@ -117,10 +123,7 @@ def test_several_python_threads_may_fit_at_once():
         thread.join()
 
     assert all(np.allclose(scores, expected, rtol=1e-5) for scores in found)
-    blas = {p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}
-    limit.restore_original_limits()
-    _release()
-    assert blas == {2}
+    assert {p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"} == {2}
 
 
 def test_a_surrounding_joblib_configuration_does_not_matter():

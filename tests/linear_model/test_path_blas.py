@@ -42,12 +42,15 @@ def test_the_smallest_number_wins_while_two_hold_it():
 
 def test_leaving_in_the_order_of_coming_gives_back_what_was_there_first():
     # With plain threadpool_limits the second would put back the first one's number, for good.
-    came, may_leave = threading.Event(), threading.Event()
+    # And the first one is still alive: threadpoolctl would not let others change anything.
+    came, may_leave, left, may_end = (threading.Event() for _ in range(4))
 
     def first():
         with blas_threads(1):
             came.set()
             may_leave.wait(10)
+        left.set()
+        may_end.wait(10)
 
     thread = threading.Thread(target=first)
     thread.start()
@@ -55,9 +58,11 @@ def test_leaving_in_the_order_of_coming_gives_back_what_was_there_first():
     assert blas_now() == {1}
     with blas_threads(1):
         may_leave.set()
-        thread.join(10)
+        assert left.wait(10)
         assert blas_now() == {1}
     assert blas_now() == {2}
+    may_end.set()
+    thread.join(10)
 
 
 def test_an_exception_gives_blas_back_too():
