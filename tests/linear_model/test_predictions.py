@@ -181,3 +181,16 @@ def test_the_mean_surprisal_is_the_loss_that_was_minimised(fitted):
     assert loss < math.log(3)
     penalty = model.penalty_ / 2 * (model.coef_**2).sum()
     assert loss + penalty == pytest.approx(model.certificate_.objective, rel=1e-12)
+
+
+def test_values_outside_the_range_that_change_no_logit_by_a_nat_are_no_news(overlapping):
+    X, y, _ = overlapping()
+    model = SoftmaxRegression(C=1e-3).fit(X, y)  # weak weights: it takes a long way to move a nat
+    beyond = 1 / np.ptp(model.coef_[:, 0])
+    assert beyond > 0.5 * np.ptp(X[:, 0])
+    far = X.copy()
+    far[4, 0] = X[:, 0].max() + 0.99 * beyond
+    model.predict(far)  # warnings are errors here
+    far[4, 0] = X[:, 0].max() + 1.01 * beyond
+    with pytest.warns(RangeWarning, match=r"\(1 of 60\)"):
+        model.predict(far)

@@ -13,6 +13,7 @@ from crossent.errors import InputError
 __all__ = ["RangeWarning", "Schema", "column_range", "locate_not_finite"]
 
 _MARGIN = 0.5
+_EFFECT = 1.0
 
 
 class RangeWarning(UserWarning):
@@ -68,14 +69,30 @@ class Schema:
         slack = np.where(width > 0, margin * width, np.inf)
         return self.minimum - slack, self.maximum + slack
 
-    def warn_if_out_of_range(self, X: Any) -> None:
-        """Warn with the share of rows that lie half a range's width or more outside the range."""
+    def _beyond(self, X: Any, columns: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        """How far the values of some columns lie outside their ranges, shape (n, len(columns))."""
+        part = X[:, columns]
+        values = np.asarray(part.toarray() if sp.issparse(part) else part, dtype=np.float64)
+        return values - np.clip(values, self.minimum[columns], self.maximum[columns])
+
+    def warn_if_out_of_range(self, X: Any, W: npt.NDArray[np.float64]) -> None:
+        """Warn with the share of rows that lie far outside the range, to an effect.
+
+        That is: half a range's width or more outside in some column, and what lies beyond the
+        ranges moves the difference of two logits by more than one nat under W (q, d). A grey pixel
+        where there was never one is common and harmless; pixels in other units are not.
+        """
         low, high = self._limits(_MARGIN)
         lowest, highest = column_range(X)
-        if not ((lowest < low) | (highest > high)).any():
+        suspects = np.flatnonzero((lowest < low) | (highest > high))
+        if not len(suspects):
             return
         outside = self.rows_out_of_range(X, margin=_MARGIN)
-        column = int(np.flatnonzero((lowest < low) | (highest > high))[0])
+        rows = np.flatnonzero(outside)
+        outside[rows] = np.ptp(self._beyond(X[rows], suspects) @ W[:, suspects].T, axis=1) > _EFFECT
+        if not outside.any():
+            return
+        column = int(suspects[0])
         name = f"column {column}" if self.names is None else f"column {self.names[column]!r}"
         message = (
             f"{outside.mean():.1%} of the rows ({outside.sum()} of {len(outside)}) lie far outside "

@@ -308,7 +308,7 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = read_features(self, X, reset=False)
         locate_not_finite(X, *column_range(X), getattr(self, "feature_names_in_", None))
-        self.schema_.warn_if_out_of_range(X)
+        self.schema_.warn_if_out_of_range(X, self._symmetric()[0])
         logits = linear_logits(X, *self._symmetric())
         given = read_offset(offset, X.shape[0], len(self.classes_))
         return logits if given is None else logits + given
@@ -336,7 +336,8 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         Warns
         -----
         RangeWarning
-            With the share of rows that lie outside the training range by more than half its width.
+            With the share of rows that lie outside the training range by more than half its width
+            and whose logits move by more than one nat because of it.
         """
         logits = self._logits(X, offset)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
