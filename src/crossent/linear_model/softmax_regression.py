@@ -95,7 +95,7 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
     penalty_ : float
         λ.
     trace_ : list of TracePoint
-        One per pass.
+        One per pass; one for a certificate, which may take several passes.
     n_iter_ : ndarray of shape (1,)
         Passes over the data.
     schema_ : Schema

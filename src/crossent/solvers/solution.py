@@ -24,7 +24,7 @@ class Solution:
     metric_builds : int
         How often a model of the Hessian was built.
     trace : tuple of TracePoint
-        One per pass.
+        One per pass; one for a certificate, which may take several passes.
     """
 
     w: npt.NDArray[np.float64]
