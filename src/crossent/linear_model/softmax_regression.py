@@ -74,9 +74,9 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         0, and stands in ``absent_classes_``. Default: the sorted classes of y, the columns of a
         frame of distributions, or 0…q-1.
     solver : {"auto", "lbfgs", "newton"}, default="auto"
-        "auto" is L-BFGS in a two-level model of the Hessian, which is the exact Hessian if
-        q·(d + 1) ≤ 2000. "lbfgs" uses only the leading directions of it, "newton" the exact Hessian
-        of all rows at every step, up to q·(d + 1) = 12,000.
+        "auto" is L-BFGS in a two-level model of the Hessian, which is the exact Hessian if that is
+        small and costs little beside a pass. "lbfgs" uses only the leading directions of it,
+        "newton" the exact Hessian of all rows at every step, up to q·(d + 1) = 12,000.
     n_threads : int, optional
         Threads of the linear algebra; default: what the libraries are set to.
     random_state : int, RandomState or None, default=0
