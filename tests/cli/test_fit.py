@@ -216,7 +216,7 @@ def test_ctrl_c_ends_the_fit_after_the_pass_and_keeps_the_model_marked_as_not_co
     record = json.loads(done.stdout)
     assert record["certificate"]["status"] == "interrupted"
     assert record["certificate"]["converged"] is False
-    assert record["certificate"]["passes"] <= 4  # the certificate may take a pass or two
+    assert record["certificate"]["passes"] <= 6  # the certificate takes up to four
     assert "stopping after this pass" in done.stderr
     assert "Traceback" not in done.stderr
 
