@@ -143,3 +143,35 @@ def test_images_with_a_test_pair_are_tested_on_it(run_json):
     assert fitted["test"]["cross_entropy"] == evaluated["evaluation"]["cross_entropy"]
     assert fitted["test"]["accuracy"] == 1.0  # the brightest pixel is the class
     assert everything["evaluation"]["n_rows"] == 80
+
+
+def test_a_row_whose_class_the_model_does_not_know_is_predicted_without_surprisal(run, flowers):
+    run("fit", "flowers.csv", "--test", "0", "--model", "m.skops")
+    rows = Path("flowers.csv").read_text().splitlines()
+    strange = rows[1].rsplit(",", 1)[0] + ",rosa canina"
+    Path("new.csv").write_text("\n".join([rows[0], rows[1], strange]) + "\n")
+
+    result = run("predict", "m.skops", "new.csv")
+
+    assert result.exit_code == 0
+    known, unknown = csv.DictReader(io.StringIO(result.stdout))
+    assert float(known["surprisal"]) > 0
+    assert unknown["surprisal"] == ""
+    assert unknown["target"] == "rosa canina"
+    assert unknown["class"] == known["class"]
+    assert "1 of 2 rows have a class" in " ".join(result.stderr.split())
+
+
+def test_true_and_false_in_a_table_are_the_classes_of_a_model_of_booleans(run, flowers):
+    rows = [line.split(",") for line in Path("flowers.csv").read_text().splitlines()]
+    first = rows[1][-1]
+    table = [rows[0], *([*row[:-1], str(row[-1] == first)] for row in rows[1:])]
+    Path("bool.csv").write_text("\n".join(",".join(row) for row in table) + "\n")
+    X = np.array([row[:-1] for row in rows[1:]], dtype=float)
+    model = crossent.SoftmaxRegression().fit(X, np.array([row[-1] == first for row in rows[1:]]))
+    crossent.save(model, "m.skops")
+
+    result = run("evaluate", "m.skops", "bool.csv", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["evaluation"]["accuracy"] == 1

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.datasets import make_classification
+from sklearn.datasets import load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -157,7 +157,7 @@ def test_a_class_of_weight_zero_is_absent_not_odd(kind, overlapping, certified):
     model = certified(X, targets, sample_weight=weight, **options)
     assert model.absent_classes_.tolist() == [1]
     assert (model.predict_proba(X)[:, 1] == 0).all()
-    two = certified(X[y != 1], np.where(y[y != 1] == 2, 1, 0), C=2.0)  # λ counts both rows of W
+    two = certified(X[y != 1], np.where(y[y != 1] == 2, 1, 0))
     np.testing.assert_allclose(model.predict_proba(X)[:, [0, 2]], two.predict_proba(X), atol=1e-6)
 
 
@@ -303,3 +303,16 @@ def test_many_sparse_columns_need_memory_for_coefficients_only():
     tracemalloc.stop()
     # L-BFGS keeps 20 pairs of vectors of q·d numbers; a d×d matrix would be 288 MB.
     assert peak < 60 * 8 * q * d
+
+
+def test_a_class_without_rows_changes_nothing_for_the_two_that_have_some():
+    X, y = load_iris(return_X_y=True)
+    two = SoftmaxRegression(tol=1e-12).fit(X[:100], y[:100])
+    three = SoftmaxRegression(tol=1e-12, classes=[0, 1, 2]).fit(X[:100], y[:100])
+    # Both gaps bound the mean KL divergence to the same optimum: 1e-12 nats, 1e-6 in probability.
+    np.testing.assert_allclose(
+        three.predict_proba(X[:100]),
+        np.column_stack([two.predict_proba(X[:100]), np.zeros(100)]),
+        atol=1e-5,
+    )
+    assert three.penalty_ == two.penalty_

@@ -101,7 +101,9 @@ def fit(
     tol: Annotated[
         float, typer.Option(help="Relative gap to the optimum at which the fit ends.")
     ] = 1e-6,
-    max_iter: Annotated[int, typer.Option(min=1, help="Most passes over the data.")] = 1000,
+    max_iter: Annotated[
+        int, typer.Option(min=1, help="Most passes before the closing certificate.")
+    ] = 1000,
     test: Annotated[
         str | None,
         typer.Option(

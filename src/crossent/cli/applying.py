@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -71,6 +72,12 @@ def run_predict(
     with messages.moving_line(f"reading {data}"), shown_warnings(messages):
         model = _classifier(model_file)
         prediction = _predicted(model, _rows(model, data, target=target, part=part))
+        unknown = 0 if prediction.surprisal is None else int(np.isnan(prediction.surprisal).sum())
+        if unknown:
+            messages.warn(
+                f"{unknown} of {len(prediction.log_probabilities)} rows have a class that the "
+                "model does not know; their surprisal is left empty."
+            )
     if output is None:
         _write(prediction, sys.stdout, as_json=as_json)
         return
@@ -90,7 +97,8 @@ class Prediction:
     classes : ndarray, shape (q,)
     log_probabilities : ndarray, shape (n, q)
     surprisal : ndarray, shape (n,), or None
-        In nats; None where the classes of the rows are not known.
+        In nats; None where the classes of the rows are not known, NaN where the model does not
+        know a row's class.
     """
 
     rows: Part
@@ -115,6 +123,7 @@ def _labelled(model: Any, data: str, *, target: str | None, part: str) -> Part:
     """Rows with their classes, the columns in the model's order."""
     found = open_dataset(data, target=target)
     rows = part_of(found, part)
+    rows = replace(rows, y=_in_the_models_terms(model, rows.y))
     return replace(rows, X=select_features(model, rows.X, found.feature_names, source=data))
 
 
@@ -137,8 +146,22 @@ def _is_feature(model: Any, columns: tuple[str, ...]) -> bool:
 def _predicted(model: Any, rows: Part) -> Prediction:
     if rows.y is None:
         return Prediction(rows, model.classes_, model.predict_log_proba(rows.X), None)
-    found = predict_rows(model, rows.X, rows.y)
-    return Prediction(rows, found.classes, found.log_probabilities, found.surprisal)
+    known = np.isin(rows.y, model.classes_)
+    if known.all():
+        found = predict_rows(model, rows.X, rows.y)
+        return Prediction(rows, found.classes, found.log_probabilities, found.surprisal)
+    log_probabilities = model.predict_log_proba(rows.X)
+    surprisal = np.full(len(known), np.nan)
+    if known.any():
+        surprisal[known] = predict_rows(model, rows.X[known], rows.y[known]).surprisal
+    return Prediction(rows, model.classes_, log_probabilities, surprisal)
+
+
+def _in_the_models_terms(model: Any, y: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+    """Cells "True" and "False" as booleans, if the model's classes are."""
+    if y is None or model.classes_.dtype != np.bool_ or not np.isin(y, ["True", "False"]).all():
+        return y
+    return np.asarray(y == "True")
 
 
 def _write(prediction: Prediction, file: TextIO, *, as_json: bool) -> None:
@@ -164,6 +187,7 @@ def _records(prediction: Prediction) -> Iterator[dict[str, Any]]:
         record: dict[str, Any] = {"class": names[label]}
         if prediction.surprisal is not None and prediction.rows.y is not None:
             record["target"] = prediction.rows.y[row].item()
-            record["surprisal"] = prediction.surprisal[row].item()
+            surprisal = prediction.surprisal[row].item()
+            record["surprisal"] = None if math.isnan(surprisal) else surprisal
         values = probabilities[row].tolist()
         yield record | {"probabilities": dict(zip(map(str, names), values, strict=True))}

@@ -60,15 +60,19 @@ class Problem:
 
     @property
     def penalty(self) -> float:
-        """λ of the objective over all q rows of W.
+        """λ of the objective over the rows of W.
 
         1/(C·Σw); twice that for two classes, where scikit-learn penalises the one row w₁ - w₀ and
-        symmetric softmax has w₁ = -w₀ at half its length.
+        symmetric softmax has w₁ = -w₀ at half its length. Classes without rows do not count: they
+        change nothing in the fit of the others.
         """
-        if np.isinf(self.C):
-            return 0.0
-        factor = 2.0 if len(self.targets.classes) == 2 else 1.0
-        return float(factor / (self.C * self.weight.sum()))
+        two = int(np.count_nonzero(self.targets.class_mass(self.weight))) == 2
+        return self.penalty_of_scikit_learn * (2.0 if two else 1.0)
+
+    @property
+    def penalty_of_scikit_learn(self) -> float:
+        """1/(C·Σw); 0 for C = ∞."""
+        return 0.0 if np.isinf(self.C) else float(1 / (self.C * self.weight.sum()))
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         Certified relative gap at which to stop: ``certificate_.relative_gap`` bounds f/f* - 1.
         Without a penalty: the Newton decrement relative to f.
     max_iter : int, default=1000
-        Passes over the data.
+        Passes over the data before the closing certificate, which takes up to four more.
     warm_start : bool, default=False
         Begin at the previous coefficients, matched by class name.
     classes : array-like of shape (q,), optional
@@ -97,7 +97,7 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
     trace_ : list of TracePoint
         One per pass; one for a certificate, which may take several passes.
     n_iter_ : ndarray of shape (1,)
-        Passes over the data.
+        Passes over the data, those of certificates included.
     schema_ : Schema
         Names, types and ranges of the training columns.
     absent_classes_ : ndarray
@@ -270,7 +270,7 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         for name, value in self._model_attributes(fitted.W, fitted.b, problem, frame).items():
             setattr(self, name, value)
         self.certificate_ = fitted.certificate
-        self.penalty_ = problem.penalty / (2.0 if len(self.classes_) == 2 else 1.0)
+        self.penalty_ = problem.penalty_of_scikit_learn
         self.n_iter_ = np.asarray([fitted.certificate.passes], dtype=np.int32)
         self.absent_classes_ = self.classes_[~fitted.present]
         self.separable_ = fitted.separable

@@ -209,6 +209,7 @@ class SoftmaxObjective:
             offset_width=self.source.offset_width,
         )
         relative = gap / (value - gap) if value > gap else math.inf
+        relative = 0.0 if gap == 0 else relative
         return gradient, Certificate("gap", value, gap, relative, norm), slack
 
     def _with_better_intercept(
