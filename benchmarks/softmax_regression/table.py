@@ -47,7 +47,7 @@ def summary(results: Found) -> str:
     """One row for each case: crossent, the fastest peer, their ratio and the bar."""
     lines = [
         "| case | crossent, s to 1e-6 (passes, certified gap) | fastest peer, s to 1e-6 "
-        "| ratio | bar | met | memory, MB |",
+        "| ratio | aim | reached | memory, MB |",
         "|---|---|---|---|---|---|---|",
         *(_summary_row(name, results) for name in results["cases"]),
         *_kernel_rows(),
