@@ -294,11 +294,19 @@ def _optima(found: Found) -> str:
 
 def _stamp(results: Found) -> str:
     at = results["machine"]
-    versions = {k: v for found in results["versions"].values() for k, v in found.items()}
+    # Peers may live in environments of their own: crossent's versions win where they differ.
+    found = [*(v for name, v in results["versions"].items() if name != "crossent")]
+    versions = {
+        k: v for each in [*found, results["versions"].get("crossent", {})] for k, v in each.items()
+    }
     listed = ", ".join(f"{name} {versions[name]}" for name in sorted(versions))
+    runs = [run for case in results["cases"].values() for run in case["runs"]]
+    commits = list(dict.fromkeys(run["commit"] for run in runs)) or [results["commit"]]
+    loads = [run["load"] for run in runs] or [math.nan]
     return (
         f"Measured {results['date'][:10]} on {at['cpu']}, {at['cores']} cores, {at['memory_GB']:g} "
-        f"GB, {at['system']}, {at['threads']} thread(s), commit {results['commit']}; {listed}."
+        f"GB, {at['system']}, {at['threads']} thread(s), load average before a run "
+        f"{min(loads):.1f} to {max(loads):.1f}, commit(s) {', '.join(commits)}; {listed}."
     )
 
 
