@@ -61,6 +61,7 @@ LIBRARY_HOMES = {
         "persistence",
         "report",
     },
+    "sympy": {"claims"},
     "torch": {"kernels", "torch"},
     "triton": {"kernels"},
     "typer": {"cli"},
