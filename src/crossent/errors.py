@@ -3,6 +3,7 @@
 ::
 
     CrossentError
+    ├── CodeError (also a ValueError)        coded data are damaged, or were made with another model
     ├── InputError (also a ValueError)       the data or an option cannot be used as given
     ├── DatasetError (also an OSError)       a named data set is absent, damaged or unreadable
     └── ModelFileError (also a ValueError)   a model file is damaged, foreign or not ours
@@ -10,11 +11,15 @@
 A message says what was found, the value, where it stands, and what to do about it.
 """
 
-__all__ = ["CrossentError", "DatasetError", "InputError", "ModelFileError"]
+__all__ = ["CodeError", "CrossentError", "DatasetError", "InputError", "ModelFileError"]
 
 
 class CrossentError(Exception):
     """Base class: ``except CrossentError`` catches every error of this package."""
+
+
+class CodeError(CrossentError, ValueError):
+    """Coded data that are damaged, cut off, or not made with this model; nothing is decoded."""
 
 
 class InputError(CrossentError, ValueError):
