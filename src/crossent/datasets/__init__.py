@@ -1,22 +1,45 @@
 """Named data sets, and readers for tables and images, each checked where it enters."""
 
 from crossent.datasets.catalogue import DatasetDescription, describe, names
+from crossent.datasets.columns import (
+    MISSING_MARKS,
+    CellError,
+    to_booleans,
+    to_dates,
+    to_names,
+    to_numbers,
+    to_text,
+    typed_frame,
+)
 from crossent.datasets.dataset import Dataset
 from crossent.datasets.doors import is_table, load, open_dataset
+from crossent.datasets.frames import as_frame, frame_columns, read_frame, stream_frames
 from crossent.datasets.idx import read_idx, read_idx_pair
 from crossent.datasets.table import csv_columns, read_csv, read_csv_features
 
 __all__ = [
+    "MISSING_MARKS",
+    "CellError",
     "Dataset",
     "DatasetDescription",
+    "as_frame",
     "csv_columns",
     "describe",
+    "frame_columns",
     "is_table",
     "load",
     "names",
     "open_dataset",
     "read_csv",
     "read_csv_features",
+    "read_frame",
     "read_idx",
     "read_idx_pair",
+    "stream_frames",
+    "to_booleans",
+    "to_dates",
+    "to_names",
+    "to_numbers",
+    "to_text",
+    "typed_frame",
 ]

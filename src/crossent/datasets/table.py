@@ -4,6 +4,7 @@ import csv
 import io
 import os
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Never
@@ -11,13 +12,14 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
+from crossent.datasets._faults import check_header, is_number, malformed, not_utf8, ragged
 from crossent.datasets._files import uncompressed
 from crossent.datasets.catalogue import UNTOUCHED, nearest
 from crossent.datasets.dataset import Dataset
 from crossent.errors import DatasetError, InputError
 from crossent.typing import FloatArray
 
-__all__ = ["csv_columns", "read_csv", "read_csv_features"]
+__all__ = ["csv_columns", "labels_of", "read_csv", "read_csv_features"]
 
 _INT64 = np.iinfo(np.int64)
 
@@ -164,7 +166,7 @@ def csv_columns(path: str | os.PathLike[str], /) -> tuple[str, ...]:
     try:
         return tuple(_header(reader, path, fewest=1))
     except csv.Error as error:
-        raise _malformed(reader, path, error) from error
+        raise malformed(reader, path, error) from error
 
 
 def _parsed(
@@ -177,13 +179,7 @@ def _parsed(
         position = _position(header, target, path) if labelled else len(header)
         return header, position, _cells(reader, header, position, path)
     except csv.Error as error:
-        raise _malformed(reader, path, error) from error
-
-
-def _malformed(reader: Any, path: Path, error: csv.Error) -> DatasetError:
-    """Error for quotes and line ends that make no sense."""
-    message = f"{path}: line {reader.line_num} is not valid CSV: {error}. Check its quotes."
-    return DatasetError(message)
+        raise malformed(reader, path, error) from error
 
 
 def _text(path: Path) -> str:
@@ -193,12 +189,7 @@ def _text(path: Path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        guess = " (it begins as UTF-16 does)" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-        message = (
-            f"{path}: line {line} is not UTF-8: byte 0x{data[error.start]:02x} at position "
-            f"{error.start}{guess}. Save the table as 'CSV UTF-8'."
-        )
-        raise DatasetError(message) from error
+        raise not_utf8(path, line, data[error.start], error.start, data[:2]) from error
     if not text.strip():
         message = f"{path}: the table is empty. It needs a header and rows."
         raise DatasetError(message)
@@ -208,33 +199,7 @@ def _text(path: Path) -> str:
 def _header(reader: Any, path: Path, *, fewest: int) -> list[str]:
     """Column names from the first line that is not blank, checked."""
     header = next([name.strip() for name in row] for row in reader if row)
-    if len(header) < fewest:
-        message = (
-            f"{path}: the header has one column, {header[0]!r}; a table needs a feature and a "
-            "class, separated by commas (not by semicolons or tabs)."
-        )
-        raise DatasetError(message)
-    for column, name in enumerate(header):
-        if not name:
-            message = (
-                f"{path}: column {column + 1} has no name in the header. Name it, or leave it out "
-                "(pandas: to_csv(..., index=False))."
-            )
-            raise DatasetError(message)
-        if name in header[:column]:
-            first = header.index(name) + 1
-            message = (
-                f"{path}: columns {first} and {column + 1} are both called {name!r}. Rename one."
-            )
-            raise DatasetError(message)
-    # pandas names nameless columns 0, 1, 2, …; any other header of numbers is a row of data.
-    if header != [str(j) for j in range(len(header))] and all(map(_is_number, header)):
-        message = (
-            f"{path}: the first line holds only numbers ({', '.join(header[:2])}, …), and must "
-            "name the columns. Put a header above it."
-        )
-        raise DatasetError(message)
-    return header
+    return check_header(header, path, fewest=fewest)
 
 
 def _position(header: list[str], target: str | None, path: Path) -> int:
@@ -266,11 +231,7 @@ def _cells(reader: Any, header: list[str], position: int, path: Path) -> _Cells:
         if not row:
             continue
         if len(row) != width:
-            message = (
-                f"{path}: line {reader.line_num} has {len(row)} cells, the header has {width}. "
-                "Check its commas and quotes."
-            )
-            raise DatasetError(message)
+            raise ragged(path, reader.line_num, len(row), width)
         cells.lines.append(reader.line_num)
         if position < width:
             cells.targets.append(row.pop(position).strip())
@@ -287,18 +248,9 @@ def _cells(reader: Any, header: list[str], position: int, path: Path) -> _Cells:
     return cells
 
 
-def _is_number(cell: str) -> bool:
-    """Whether a cell holds a number, by the rule of the table."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell
-
-
 def _refuse_cell(row: list[str], features: list[str], line: int, path: Path) -> Never:
     """Raise for the first cell of a row that is not a number."""
-    column = next(j for j, cell in enumerate(row) if not _is_number(cell))
+    column = next(j for j, cell in enumerate(row) if not is_number(cell))
     found = f"is {row[column]!r}, not a number" if row[column].strip() else "is empty"
     message = (
         f"{path}: line {line}, column {features[column]!r} {found}. Features must be numbers with "
@@ -326,12 +278,18 @@ def _labels(cells: _Cells, target: str, path: Path) -> npt.NDArray[Any]:
 
     So "007" and "1.0" stay what they are, and no two different texts become one class.
     """
-    targets = cells.targets
+    return labels_of(cells.targets, cells.lines, target, path)
+
+
+def labels_of(
+    targets: Sequence[str], lines: Sequence[int], target: str, path: Path, /
+) -> npt.NDArray[Any]:
+    """Labels from the cells of the column `target`, which stand on `lines`; see `_labels`."""
     missing = next((i for i, cell in enumerate(targets) if cell.lower() in ("", "nan")), None)
     if missing is not None:
         found = f"is {targets[missing]!r}" if targets[missing] else "is empty"
         message = (
-            f"{path}: line {cells.lines[missing]}, column {target!r} (the class) {found}. Every "
+            f"{path}: line {lines[missing]}, column {target!r} (the class) {found}. Every "
             "row needs a class: fill it, or drop the row."
         )
         raise DatasetError(message)
