@@ -5,6 +5,7 @@ Any scikit-learn classifier with ``predict_log_proba`` or ``predict_proba`` will
 """
 
 from crossent.inspection.confusion import ConfusedPair, Confusion, confusion, most_confused
+from crossent.inspection.dependence import RowDependence, row_dependence
 from crossent.inspection.evaluation import (
     Evaluation,
     class_frequencies,
@@ -23,6 +24,7 @@ __all__ = [
     "Evaluation",
     "Predictions",
     "Reliability",
+    "RowDependence",
     "SurprisingRow",
     "Verdict",
     "certificate_in_words",
@@ -33,6 +35,7 @@ __all__ = [
     "most_confused",
     "predict_rows",
     "reliability",
+    "row_dependence",
     "surprising_rows",
     "top_losses",
     "verdict",
