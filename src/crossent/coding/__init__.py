@@ -23,6 +23,7 @@ from crossent.coding.packing import (
 )
 from crossent.coding.prefix_code import PrefixCode, canonical_code, expected_length, kraft_sum
 from crossent.coding.quantise import default_precision, quantisation_cost, quantise
+from crossent.coding.symbols import decode_symbols, encode_symbols, ideal_bits
 
 __all__ = [
     "PAM3_SPARE",
@@ -30,11 +31,14 @@ __all__ = [
     "PrefixCode",
     "block_huffman_code",
     "canonical_code",
+    "decode_symbols",
     "default_precision",
     "digits_needed",
+    "encode_symbols",
     "exact_probabilities",
     "expected_length",
     "huffman_code",
+    "ideal_bits",
     "kraft_sum",
     "length_limited_code",
     "pack_blocks",

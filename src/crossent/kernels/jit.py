@@ -29,13 +29,15 @@ _SUMS = {"contract", "reassoc", "nsz"}
 """In sums over a block, the order may change too: it must, to use vectors."""
 
 
-def inner(*, any_order: bool = False) -> Callable[[F], F]:
-    """Decorate what only compiled functions call; `any_order` lets sums be reordered."""
+def inner(*, any_order: bool = False, exact: bool = False) -> Callable[[F], F]:
+    """Decorate what only compiled functions call.
+
+    `any_order` lets sums be reordered; `exact` lets nothing be fused.
+    """
+    rules: Any = _SUMS if any_order else (False if exact else _ELEMENTWISE)
 
     def decorate(function: F) -> F:
-        compiled: F = _njit(
-            **_OPTIONS, **_NO_WRAPPERS, fastmath=_SUMS if any_order else _ELEMENTWISE
-        )(function)
+        compiled: F = _njit(**_OPTIONS, **_NO_WRAPPERS, fastmath=rules)(function)
         return compiled
 
     return decorate
@@ -74,8 +76,10 @@ def once(make: Callable[[np.dtype[Any]], F]) -> Callable[[np.dtype[Any]], F]:
     return look_up
 
 
-def entry(function: F, signature: Any, dtype: np.dtype[Any]) -> F:
+def entry(function: F, signature: Any, dtype: np.dtype[Any], *, exact: bool = False) -> F:
     """`function`, compiled for `signature` alone; from the disk cache if it is there.
+
+    With `exact` no operations are fused: every rounding is that of the same line in Python.
 
     Numba takes the cache folder from ``NUMBA_CACHE_DIR``, else beside this file, else the user's.
     If none can be written, or what is there cannot be read, it is compiled for this process only.
@@ -88,9 +92,10 @@ def entry(function: F, signature: Any, dtype: np.dtype[Any]) -> F:
     own = types.FunctionType(function.__code__, function.__globals__, function.__name__)
     own.__qualname__ = f"{function.__name__}_{dtype.name}_{source_stamp():08x}"
     own.__module__ = function.__module__
+    fused = False if exact else _ELEMENTWISE
     try:
-        cached: F = _njit(signature, cache=True, fastmath=_ELEMENTWISE, **_OPTIONS)(own)
+        cached: F = _njit(signature, cache=True, fastmath=fused, **_OPTIONS)(own)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError):
         # RuntimeError: no folder can be written; the others: a damaged or full one.
-        cached = _njit(signature, fastmath=_ELEMENTWISE, **_OPTIONS)(own)
+        cached = _njit(signature, fastmath=fused, **_OPTIONS)(own)
     return cached
