@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from choice_definitions import arguments, numerical_hessian, pair_loss, random_rows
 
 from crossent.choice import ELO_PER_LOGIT, BradleyTerry, rank_intervals
+from crossent.choice.bootstrap import event_drawer
 from crossent.errors import InputError
 
 
@@ -176,6 +178,24 @@ def test_the_bootstrap_spreads_as_the_sandwich_does():
     # normal approximation of 600 comparisons costs a few per cent.
     np.testing.assert_allclose(spread, expected, rtol=0.08)
     np.testing.assert_allclose(found.scores.mean(axis=0), model.scores_, atol=0.03)
+
+
+@pytest.mark.parametrize("number", [7, 41_000, 70_000])
+def test_resampled_counts_are_multinomial(number):
+    # 7 of 65,536 leaves few bits to draw again, 41,000 a third, 70,000 takes the other way.
+    whole = np.array([1.0, 2.0, number - 3.0])
+    n_resamples = 4000
+    draw = event_drawer(sp.csr_array(np.eye(3)), whole)
+
+    drawn = draw(n_resamples, np.random.default_rng(3))
+
+    p = whole / number
+    np.testing.assert_array_equal(drawn.sum(axis=0), number)
+    # Means within 5 standard errors; variances too: that of a variance is √(2/B) of it, and for
+    # counts with a mean of one up to √(3/B), so 5·√(3/4000) = 14 %.
+    error = np.sqrt(number * p * (1 - p) / n_resamples)
+    assert (abs(drawn.mean(axis=1) - whole) < 5 * error).all()
+    np.testing.assert_allclose(drawn.var(axis=1), number * p * (1 - p), rtol=0.14)
 
 
 @pytest.mark.parametrize("outcomes", [2, 3])

@@ -26,7 +26,8 @@ _TOLERANCE = 1e-7  # decrement in nats per comparison, before the last step
 _FORCING = 1e-3  # of it that the last step leaves, at most: 1e-10 nats per comparison
 _MAX_INNER = 30
 _FAR = 5.0  # logits from the estimate of all data; only such resamples are in doubt
-_MAX_DRAWS_ONE_BY_ONE = 2**16  # uint16; above, one binomial per kind of event is cheaper
+_WORDS = 2**16  # values of 16 random bits
+_MAX_DRAWS_ONE_BY_ONE = _WORDS  # above, one binomial per kind of event is cheaper
 
 
 Drawer: TypeAlias = Callable[[int, np.random.Generator], npt.NDArray[np.float64]]
@@ -113,19 +114,41 @@ def event_drawer(table: sp.csr_array, weights: npt.NDArray[np.float64]) -> Drawe
     columns = sp.csr_array(table[:, possible]) * (total / number)
     whole = np.rint(weights[possible]).astype(np.intp)
     if number <= _MAX_DRAWS_ONE_BY_ONE and (whole == weights[possible]).all():
-        kind = np.repeat(np.arange(len(possible)), whole)
-
-        def counts(size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-            drawn = rng.integers(0, number, size=(size, number), dtype=np.uint16)
-            return np.stack([np.bincount(kind[d], minlength=len(possible)) for d in drawn], axis=1)
+        counts = _one_by_one(whole)
 
     else:
         share = weights[possible] / total
 
         def counts(size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-            return np.ascontiguousarray(rng.multinomial(number, share, size=size).T)
+            drawn = rng.multinomial(number, share, size=size)
+            return np.ascontiguousarray(drawn.T, dtype=np.float64)
 
-    return lambda size, rng: np.asarray(columns @ counts(size, rng).astype(np.float64))
+    return lambda size, rng: np.asarray(columns @ counts(size, rng))
+
+
+def _one_by_one(whole: npt.NDArray[np.intp]) -> Drawer:
+    """Counts of B resamples of Σ whole events, shape (kinds, B), from 16 random bits an event.
+
+    The bits choose among as many whole rounds of all events as fit into 2¹⁶; what lies beyond is
+    drawn again, so that every event is exactly as likely.
+    """
+    number, kinds = int(whole.sum()), len(whole)
+    kind = np.repeat(np.arange(kinds), whole)
+    rounds = _WORDS // number
+    table = np.full(_WORDS, kinds, dtype=np.uint16 if kinds < _WORDS else np.uint32)
+    table[: rounds * number] = np.tile(kind, rounds)
+    words = -(-number // 4)  # of 64 bits
+
+    def counts(size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+        bits = rng.integers(0, 2**64, size=(size, words), dtype=np.uint64).view(np.uint16)
+        found = np.empty((size, kinds + 1), dtype=np.intp)
+        for b in range(size):
+            found[b] = np.bincount(table.take(bits[b, :number]), minlength=kinds + 1)
+        again = np.repeat(np.arange(size), found[:, kinds])
+        np.add.at(found, (again, kind[rng.integers(0, number, size=len(again))]), 1)
+        return np.ascontiguousarray(found[:, :kinds].T, dtype=np.float64)
+
+    return counts
 
 
 class _Reference:
@@ -196,8 +219,8 @@ class _Batch:
         """Coefficients, shape (B, p)."""
         W = np.repeat(w[:, None], self.counts.shape[1], axis=1)
         done = np.zeros(W.shape[1], dtype=bool)
+        p = np.repeat(self._probabilities(w[:, None]), W.shape[1], axis=1)
         for _ in range(_MAX_STEPS):
-            p = self._probabilities(W)
             gradient = self._gradient(p) + self.ridge * W
             step, decrement = self._newton_step(p, gradient)
             step *= np.minimum(1, 2 / np.maximum(np.abs(step).max(axis=0), 1e-300))
@@ -205,6 +228,7 @@ class _Batch:
             done |= decrement <= _TOLERANCE
             if done.all():
                 break
+            p = self._probabilities(W)
         W[:, ~done] = np.nan
         # Without an estimate Newton's method wanders off by 1 a step, until it seems to arrive.
         far = np.abs(W - w[:, None]).max(axis=0) > _FAR
@@ -232,6 +256,9 @@ class _Batch:
         if self.reference.offset is not None:
             z += self.reference.offset
         for part in self.reference.views(z):
+            if len(part) == 1:
+                _logistic(part)
+                continue
             top = np.maximum(part.max(axis=0), 0.0)
             part -= top
             np.exp(part, out=part)
@@ -252,6 +279,8 @@ class _Batch:
         """H⁻¹ g of each resample and ½ gᵀ H⁻¹ g, by preconditioned conjugate gradients."""
         weights = p.copy()
         for part, total in zip(self.reference.views(weights), self.totals, strict=True):
+            if len(part) == 1:
+                part *= 1 - part
             part *= total / self.objective.total
         x = np.zeros_like(gradient)
         residual = gradient
@@ -276,10 +305,17 @@ class _Batch:
         change = np.asarray(self.reference.rows @ V)
         views = self.reference.views
         for part, chance in zip(views(change), views(p), strict=True):
-            if len(part) == 1:
-                part *= 1 - chance
-            else:
+            if len(part) > 1:  # else 1 - p is in the weights
                 part -= (chance * part).sum(axis=0)
         change *= weights
         result: npt.NDArray[np.float64] = self.reference.columns @ change + self.ridge * V
         return result
+
+
+def _logistic(z: npt.NDArray[np.float64]) -> None:
+    """1/(1 + e⁻ᶻ) in place of z; where e⁻ᶻ overflows it is 0, as it should be."""
+    np.negative(z, out=z)
+    with np.errstate(over="ignore"):
+        np.exp(z, out=z)
+    z += 1
+    np.reciprocal(z, out=z)

@@ -153,6 +153,10 @@ def reduce_to_cells(data: Comparisons, *, ordered: bool, locate: bool = False) -
     left, right = (data.left, data.right) if row is None else (data.left[row], data.right[row])
     outcome, swapped = table.outcome, None
     order = None if data.order is None or not ordered else data.order
+    if data.covariates is None and order is None and not locate and data.weight is None:
+        n = len(data.items)
+        if share is None and n * n * len(OUTCOMES) <= _DENSE_KEYS * len(left):
+            return _counted(left, right, outcome, n, ordered=ordered)
     if data.covariates is not None:
         inverse = np.arange(table.n_rows) if row is None else row
         n_cells = table.n_rows
@@ -179,6 +183,25 @@ def reduce_to_cells(data: Comparisons, *, ordered: bool, locate: bool = False) -
         renumber[inverse] if locate else None,
         swapped,
     )
+
+
+def _counted(
+    left: npt.NDArray[np.intp],
+    right: npt.NDArray[np.intp],
+    outcome: npt.NDArray[np.intp],
+    n: int,
+    *,
+    ordered: bool,
+) -> Cells:
+    """Cells of rows of weight 1: one count of all, and pairs meet in the table, not row by row."""
+    key = outcome * (n * n) + left * n + right
+    table = np.bincount(key, minlength=len(OUTCOMES) * n * n).reshape(len(OUTCOMES), n, n)
+    if not ordered:
+        other = table[[RIGHT, LEFT, *range(RIGHT + 1, len(OUTCOMES))]]
+        table = np.triu(table + other.transpose(0, 2, 1))
+    a, b = np.nonzero(table.any(axis=0))
+    counts = table[:, a, b].astype(np.float64)
+    return Cells(a, b, np.ones(len(a)), None, counts, counts)
 
 
 def _unite(

@@ -29,6 +29,7 @@ _REMEDY = (
     " Choose penalty=… (any positive value gives finite scores), {components}or undefined='drop' "
     "to leave out what is not in the largest group."
 )
+_SMALL_GRAPH = 300  # nodes, up to which a search in a dense matrix is the quickest
 _PER_COMPONENT = "undefined='components' to fit each connected group by itself, "
 
 
@@ -75,6 +76,22 @@ def strong_parts(
     return Components(label.astype(np.intp), int(n), int(n_weak), beaten, beats)
 
 
+def _is_strong(winner: npt.NDArray[np.intp], loser: npt.NDArray[np.intp], n_nodes: int) -> bool:
+    """Whether node 0 reaches every node and every node reaches it; a few steps of n² bits."""
+    edge = np.zeros((n_nodes, n_nodes), dtype=bool)
+    edge[winner, loser] = True
+    for graph in (edge, edge.T):
+        reached = graph[0].copy()
+        reached[0] = True
+        before = 0
+        while before < (found := int(reached.sum())) < n_nodes:
+            before = found
+            reached |= graph[reached].any(axis=0)
+        if found < n_nodes:
+            return False
+    return True
+
+
 def pair_components(cells: Cells, n_items: int, outcomes: Sequence[int]) -> Components:
     """Components of the items, and of the outcome "neither" as one node more if it is modelled.
 
@@ -96,7 +113,11 @@ def pair_components(cells: Cells, n_items: int, outcomes: Sequence[int]) -> Comp
         ]
     winner = np.concatenate([a[kept] for a, _, kept in edges])
     loser = np.concatenate([b[kept] for _, b, kept in edges])
-    return strong_parts(winner, loser, n_items + with_neither)
+    nodes = n_items + with_neither
+    if nodes <= _SMALL_GRAPH and _is_strong(winner, loser, nodes):
+        no = np.zeros(1, dtype=bool)
+        return Components(np.zeros(nodes, dtype=np.intp), 1, 1, no, no)
+    return strong_parts(winner, loser, nodes)
 
 
 def describe_split(parts: Components, names: Sequence[Any], *, component_wise: bool) -> str:

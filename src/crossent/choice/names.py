@@ -31,6 +31,8 @@ def as_columns(X: Any, name: str, /, width: int | None = None) -> list[Any]:
     """The columns of a frame, a list of rows or a matrix; `width` is how many there must be."""
     if hasattr(X, "columns"):
         columns = [X[label] for label in X.columns]
+    elif isinstance(X, list) and {*map(type, X)} <= {list, tuple} and len({*map(len, X)}) == 1:
+        columns = [_objects(list(column)) for column in zip(*X, strict=True)]
     else:
         table = np.asarray(X, dtype=None if hasattr(X, "dtype") else object)
         if table.ndim != 2:
@@ -61,12 +63,20 @@ def factorise(column: Any, name: str, /) -> tuple[npt.NDArray[np.intp], list[Any
     array = column if isinstance(column, np.ndarray) else None
     if array is not None and array.dtype.kind in "iu" and array.size:
         return _factorise_integers(array)
-    values = column.to_list() if hasattr(column, "to_list") else np.asarray(column).tolist()
+    values = _as_list(column)
     table = {value: number for number, value in enumerate(dict.fromkeys(values))}
     if any(value is None or value != value for value in table):  # NaN is not itself
         _refuse_missing(np.array([value is None or value != value for value in values]), name)
     codes = np.fromiter(map(table.__getitem__, values), dtype=np.intp, count=len(values))
     return codes, list(table)
+
+
+def _as_list(column: Any) -> list[Any]:
+    """The values as Python's own numbers and strings."""
+    if isinstance(column, list) and {*map(type, column)} == {str}:
+        return column
+    values = column.to_list() if hasattr(column, "to_list") else np.asarray(column).tolist()
+    return list(values)
 
 
 def _refuse_missing(missing: npt.NDArray[np.bool_], name: str) -> None:
@@ -121,6 +131,10 @@ def _as_array(values: list[Any]) -> npt.NDArray[Any]:
     """An array of one type if they have one, else of objects."""
     if len({type(value) for value in values}) == 1 and isinstance(values[0], str | int | float):
         return np.array(values)
+    return _objects(values)
+
+
+def _objects(values: list[Any]) -> npt.NDArray[Any]:
     result = np.empty(len(values), dtype=object)
     result[:] = values
     return result

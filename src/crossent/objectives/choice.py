@@ -25,13 +25,14 @@ Proposition 1; T. Sun, Q. Tran-Dinh, Generalized self-concordant functions, Math
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from crossent.certificate import Certificate
-from crossent.objectives.choice_hessian import hessian_builder, hessian_vector
+from crossent.objectives.choice_hessian import Builder, hessian_builder, hessian_vector
 from crossent.objectives.choice_metric import CholeskyMetric, ConjugateGradientMetric
 from crossent.objectives.choice_sets import ChoiceSets, Layer
 
@@ -87,8 +88,6 @@ class ChoiceObjective:
         self.passes = 0
         self.set_totals = sets.set_totals()
         self.total = sets.total
-        self._columns = sets.columns()
-        self._build = hessian_builder(sets) if p <= DENSE_LIMIT else None
         self._here: _State | None = None
         # A point, a metric near it, and a bound on how much larger H⁻¹ is there than the metric's.
         self._nearby: tuple[npt.NDArray[np.float64], ChoiceMetric, float] | None = None
@@ -97,6 +96,10 @@ class ChoiceObjective:
     def n_parameters(self) -> int:
         """Number of coefficients, p."""
         return self.sets.n_parameters
+
+    @cached_property
+    def _build(self) -> Builder:
+        return hessian_builder(self.sets)
 
     def value_and_gradient(
         self, w: npt.NDArray[np.float64], /
@@ -111,7 +114,7 @@ class ChoiceObjective:
         loss, probabilities = log_loss_and_probabilities(self.sets, w)
         residual = self.set_totals * probabilities - self.sets.counts
         ridge = self.penalty * np.where(self.penalised, w, 0.0)
-        gradient = (self._columns @ residual) / self.total + ridge
+        gradient = self.sets.sums(residual) / self.total + ridge
         self.passes += 1
         self._here = _State(w, loss / self.total + 0.5 * float(ridge @ w), gradient, probabilities)
         return self._here
@@ -134,7 +137,7 @@ class ChoiceObjective:
 
     def exact_metric(self, w: npt.NDArray[np.float64], /) -> ChoiceMetric:
         """The exact Hessian at `w`, factorised up to `DENSE_LIMIT` coefficients."""
-        if self._build is not None:
+        if self.n_parameters <= DENSE_LIMIT:
             return CholeskyMetric(self.hessian(w), self.gauge)
         p = self._evaluate(w).probabilities
         ridge = self.penalty * self.penalised
@@ -151,8 +154,7 @@ class ChoiceObjective:
         self, w: npt.NDArray[np.float64], /, *, penalised: bool = True
     ) -> npt.NDArray[np.float64]:
         """The Hessian of f at `w`, or of its first term alone, shape (p, p)."""
-        build = self._build or hessian_builder(self.sets)
-        result = build(self._evaluate(w).probabilities, self.set_totals) / self.total
+        result = self._build(self._evaluate(w).probabilities, self.set_totals) / self.total
         if penalised and self.penalty:
             result[np.diag_indices_from(result)] += self.penalty * self.penalised
         return result
@@ -242,8 +244,8 @@ def _two(
     leads = ahead >= 0
     probability[0] = np.where(leads, larger, smaller)
     probability[1] = np.where(leads, smaller, larger)
-    wrong = np.where(leads, number[1], number[0])
-    return float(np.log1p(tail) @ (number[0] + number[1]) + wrong @ np.abs(ahead))
+    behind = number[1] @ np.maximum(ahead, 0) - number[0] @ np.minimum(ahead, 0)
+    return float(np.log1p(tail) @ (number[0] + number[1]) + behind)
 
 
 def _several(

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 from crossent.objectives.choice_sets import ChoiceSets
 
-__all__ = ["hessian_builder", "hessian_vector"]
+__all__ = ["Builder", "hessian_builder", "hessian_vector"]
 
 _MAX_PAIR_ENTRIES = 30_000_000  # of the matrix from pair weights to the Hessian: 360 MB
 _CHUNK_ENTRIES = 4_000_000  # of centred dense rows at once: 32 MB
@@ -32,12 +32,38 @@ def hessian_builder(sets: ChoiceSets) -> Builder:
     """A function from probabilities and set weights, both (m,), to the Hessian (p, p)."""
     if not sp.issparse(sets.rows):
         return lambda p, totals: _from_dense_rows(sets, p, totals)
+    if sets.picks is not None and all(layer.n_alternatives == 2 for layer in sets.layers):
+        return _UnitPairs(sets).hessian
     per_row = 2 * sets.rows.nnz / max(sets.rows.shape[0], 1)
     pairs = sum(x.n_sets * x.n_alternatives * (x.n_alternatives - 1) // 2 for x in sets.layers)
     if pairs * per_row * (per_row + 1) / 2 > _MAX_PAIR_ENTRIES:
         return lambda p, totals: _from_moments(sets, p, totals)
     pair_map = _PairMap(sets)
     return pair_map.hessian
+
+
+class _UnitPairs:
+    """Sets of two unit vectors: H is the Laplacian of a graph with the weights ω on its edges."""
+
+    def __init__(self, sets: ChoiceSets) -> None:
+        self.p = sets.n_parameters
+        picks = np.asarray(sets.picks)
+        ends = [layer.view(picks) for layer in sets.layers]
+        self.layers = sets.layers
+        self.edges = np.concatenate([first * self.p + second for first, second in ends])
+
+    def hessian(
+        self, p: npt.NDArray[np.float64], totals: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Σ ω (e_i - e_j)(e_i - e_j)ᵀ."""
+        weights = [np.multiply(*x.view(p)) * x.view(totals)[0] for x in self.layers]
+        weight = weights[0] if len(weights) == 1 else np.concatenate(weights)
+        upper = np.bincount(self.edges, weight, self.p**2).reshape(self.p, self.p)
+        full = np.asarray(-(upper + upper.T), dtype=np.float64)
+        # Set, not added: an edge from an item to itself weighs nothing.
+        np.fill_diagonal(full, 0.0)
+        np.fill_diagonal(full, -full.sum(axis=0))
+        return full
 
 
 class _PairMap:

@@ -35,7 +35,11 @@ class CholeskyMetric:
         diagonal = hessian.diagonal()
         self.gauge = gauge
         self.mu = float(diagonal.mean()) if diagonal.any() else 1.0
-        full = hessian + self.mu * (gauge.T / gauge.sum(axis=1)) @ gauge if len(gauge) else hessian
+        full = hessian
+        if len(gauge) == 1 and gauge.all():
+            full = hessian + self.mu / gauge.size
+        elif len(gauge):
+            full = hessian + self.mu * (gauge.T / gauge.sum(axis=1)) @ gauge
         self.ridge = 0.0
         for _ in range(_ROUNDS):
             # LAPACK itself: SciPy's checks take ten times as long as 60 columns do.

@@ -7,6 +7,7 @@ the same rows are one set whose counts say how often each alternative was chosen
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,20 @@ class ChoiceSets:
         moved = None if offset is None else offset[order]
         return cls(rows[order], tuple(layers), counts[order], moved), order
 
+    @cached_property
+    def picks(self) -> npt.NDArray[np.intp] | None:
+        """The column of the 1 in each row, if every row is a unit vector; shape (m,).
+
+        So are the rows of Bradley and Terry's model. Products with them are look-ups and counts.
+        """
+        if not sp.issparse(self.rows) or self.rows.nnz != len(self.counts):
+            return None
+        steps = self.rows.indptr[1:] - self.rows.indptr[:-1]
+        if not ((steps == 1).all() and (self.rows.data == 1.0).all()):
+            return None
+        picks: npt.NDArray[np.intp] = self.rows.indices.astype(np.intp)
+        return picks
+
     @property
     def n_parameters(self) -> int:
         """Number of coefficients, p."""
@@ -112,9 +127,17 @@ class ChoiceSets:
         """S, the sum of all counts."""
         return float(self.counts.sum())
 
+    @cached_property
     def columns(self) -> Any:
         """The rows transposed, in a layout with fast products, (p, m)."""
         return sp.csr_array(self.rows.T) if sp.issparse(self.rows) else self.rows.T
+
+    def sums(self, values: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
+        """Σ values · a over all rows, shape (p,)."""
+        if self.picks is not None:
+            return np.bincount(self.picks, values, self.n_parameters).astype(np.float64)
+        result: npt.NDArray[np.float64] = self.columns @ values
+        return result
 
     def set_numbers(self) -> npt.NDArray[np.intp]:
         """Number of the set that each row belongs to, shape (m,); sets in the order of layers."""
@@ -142,5 +165,5 @@ class ChoiceSets:
 
     def logits(self, w: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
         """a·w + offset for every row, shape (m,)."""
-        z: npt.NDArray[np.float64] = self.rows @ w
+        z: npt.NDArray[np.float64] = self.rows @ w if self.picks is None else w[self.picks]
         return z if self.offset is None else z + self.offset
