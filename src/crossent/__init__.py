@@ -34,7 +34,15 @@ _HOMES = {
     "crossent.errors": ("CrossentError", "DatasetError", "InputError", "ModelFileError"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_SUBMODULES = ("choice", "datasets", "functional", "inspection", "linear_model", "report")
+_SUBMODULES = (
+    "calibration",
+    "choice",
+    "datasets",
+    "functional",
+    "inspection",
+    "linear_model",
+    "report",
+)
 
 __all__ = [
     "Certificate",
@@ -45,6 +53,7 @@ __all__ = [
     "SoftmaxRegression",
     "SoftmaxRegressionCV",
     "Status",
+    "calibration",
     "choice",
     "cross_entropy",
     "datasets",

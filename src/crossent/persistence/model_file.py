@@ -37,8 +37,13 @@ FORMAT = 1
 """Number of the file format: raised when an older crossent could not read a newer file."""
 
 TRUSTED = (
+    "crossent.calibration.calibrated.Calibrated",
+    "crossent.calibration.calibrator.Calibrator",
+    "crossent.calibration.temperature.Temperature",
     "crossent.certificate.Certificate",
     "crossent.certificate.TracePoint",
+    "crossent.features.column_kinds.Column",
+    "crossent.features.table_encoder.TableEncoder",
     "crossent.linear_model.softmax_regression.SoftmaxRegression",
     "crossent.linear_model.softmax_regression_cv.SoftmaxRegressionCV",
     "crossent.linear_model.schema.Schema",
