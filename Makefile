@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DATA   ?= $(if $(CROSSENT_DATA),mnist,digits)
 
-.PHONY: demo test lint types mutants bench bench-quick clean
+.PHONY: demo test test-torch lint types mutants bench bench-quick clean
 
 # The build backend is pinned too: an option of pip does not reach the environment it builds in.
 export PIP_CONSTRAINT       := constraints.txt
@@ -40,6 +40,23 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
+# PyTorch has an environment of its own, so that `make test` shows that the package works without it.
+# On Linux the plain registry gives the CUDA build, some gigabytes; this index has the CPU build,
+# which pip prefers because its version is the longer one. Out of reach, it is passed over.
+TORCH_VENV  := .venv-torch
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH_PIP    = $(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	--constraint constraints-torch.txt
+
+$(TORCH_VENV)/.made: pyproject.toml constraints.txt constraints-torch.txt
+	$(PYTHON) -m venv $(TORCH_VENV)
+	$(TORCH_PIP) --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) torch
+	$(TORCH_PIP) --editable '.[test,torch]' triton
+	touch $@
+
+test-torch: $(TORCH_VENV)/.made  ## tests and doctests of what needs PyTorch; Triton is interpreted
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(TORCH_VENV)/bin/python -m pytest -q -m torch -n 2
+
 mutants: $(VENV)/.test  ## every deliberate fault of tests/mutants.txt must fail the tests
 	$(BIN)/python tests/run_mutants.py
 
@@ -69,4 +86,4 @@ bench-quick: $(BENCH_VENV)/.made  ## a selection in under five minutes; README a
 	$(BENCH_RUN).table benchmarks/results/softmax_regression_quick.json --print
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TORCH_VENV) $(BENCH_VENV) demo .pytest_cache .mypy_cache .ruff_cache

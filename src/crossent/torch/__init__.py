@@ -1,0 +1,36 @@
+"""The softmax loss for PyTorch: a layer of a quarter-million classes without its logits.
+
+`linear_cross_entropy` is the loss of the logits X Wᵀ + b with its gradients; the logits are never
+all in memory. `explain` says how a call would be computed.
+
+How the parts fit, for those who add a path::
+
+    arguments.py   what the user gave → Call: flat rows, one form of target (arguments.as_call)
+    plan.py        Problem → Plan: the first Path of PATHS that does not refuse
+    objective.py   the loss: statistics of a row → its loss; its gradient as a few numbers per row
+    engine.py      the seam: an Engine computes statistics, gradients, or both in one go
+    run.py         drops ignored rows, asks the engine, lets autograd know
+    reference.py   the definition in plain operations: what every engine is tested against
+
+An engine sees logits and per-row numbers, and no option of the loss. To add one, write a class with
+the three functions of `engine.Engine` (inner loops in `crossent.kernels`), and put a `Path` into
+`plan.PATHS`: a name, a sentence, ``refusal(problem)`` with the reason why it does not serve a
+problem (or None), ``cost(problem)``, and ``load()``, which imports the engine. Tests that run over
+`PATHS` then cover it. What the gradient of every feature looks like stands in `engine.py`; the
+labels of a row are kept out of its sum of exponentials there, so that a loss near zero and the
+gradient at the label keep all their digits.
+"""
+
+from crossent.torch.linear import explain, linear_cross_entropy
+from crossent.torch.plan import PATHS, Cost, Path, Plan
+from crossent.torch.result import LinearCrossEntropyResult
+
+__all__ = [
+    "PATHS",
+    "Cost",
+    "LinearCrossEntropyResult",
+    "Path",
+    "Plan",
+    "explain",
+    "linear_cross_entropy",
+]

@@ -1,0 +1,181 @@
+"""Which path serves a call, why the others do not, and what it will cost.
+
+A path is one entry of `PATHS`; the first that does not refuse is taken. To add a path, write an
+`Engine` (see `crossent.torch.engine`) and put a `Path` before those that it should be preferred to.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from crossent.errors import InputError
+from crossent.torch.call import Problem
+from crossent.torch.engine import Engine
+
+__all__ = ["PATHS", "Cost", "Path", "Plan", "make_plan", "path_named"]
+
+_BYTES_OF = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a path needs for one forward and backward pass.
+
+    Attributes
+    ----------
+    products : float
+        Matrix products of 2·n·d·q operations each.
+    workspace_bytes : int
+        Memory beside inputs, outputs and gradients, at its highest.
+    blocks : dict of str to int
+        Sizes of the blocks it works in, for the reader.
+    """
+
+    products: float
+    workspace_bytes: int
+    blocks: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Path:
+    """One way to compute loss and gradients.
+
+    Attributes
+    ----------
+    name, description : str
+    refusal : callable
+        ``refusal(problem)``: the reason why it does not serve, as a sentence, or None.
+    cost : callable
+        ``cost(problem)``, asked only where it serves.
+    load : callable
+        ``load()`` imports and returns its `Engine`; None for the reference, which is plain
+        PyTorch operations that autograd follows.
+    """
+
+    name: str
+    description: str
+    refusal: Callable[[Problem], str | None]
+    cost: Callable[[Problem], Cost]
+    load: Callable[[], Engine] | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a call will be computed; ``print(plan)`` says it in words.
+
+    Attributes
+    ----------
+    path : str
+        Name of the path that serves.
+    reasons : dict of str to str
+        Every path, and why it was taken or not.
+    products : float
+        Matrix products of forward and backward pass together, each of 2·n·d·q operations.
+    flops : float
+        Their operations.
+    workspace_bytes : int
+        Memory beside inputs, outputs and gradients, at its highest.
+    logits_bytes : int
+        What the logits would have taken.
+    blocks : dict of str to int
+        Sizes of the blocks that the path works in.
+    predicted_seconds : float or None
+        Time of the products and of one exponential per logit at the speed that this machine showed
+        in a short trial; None where nothing was tried.
+    """
+
+    path: str
+    reasons: dict[str, str]
+    products: float
+    flops: float
+    workspace_bytes: int
+    logits_bytes: int
+    blocks: dict[str, int]
+    predicted_seconds: float | None = None
+
+    def __str__(self) -> str:
+        blocks = ", ".join(f"{name} {size}" for name, size in self.blocks.items())
+        time = "" if self.predicted_seconds is None else f", about {self.predicted_seconds:.3g} s"
+        lines = [
+            f"path: {self.path}" + (f" ({blocks})" if blocks else ""),
+            f"cost: {self.products:g} matrix products, {self.flops:.3g} operations{time}",
+            f"memory: {self.workspace_bytes / 1e6:.1f} MB beside inputs and gradients; "
+            f"the logits would take {self.logits_bytes / 1e6:.1f} MB",
+        ]
+        return "\n".join([*lines, *(f"  {name}: {why}" for name, why in self.reasons.items())])
+
+
+def _products_of_reference(problem: Problem) -> float:
+    return 1.0 + problem.needs_input + problem.needs_weight
+
+
+def _cost_of_reference(problem: Problem) -> Cost:
+    # Logits, log-probabilities and their gradients live at the same time.
+    logits = problem.n_rows * problem.n_classes * _BYTES_OF.get(problem.dtype, 4)
+    return Cost(_products_of_reference(problem), 4 * logits, {})
+
+
+REFERENCE = Path(
+    "reference",
+    "Plain PyTorch operations with all logits in memory; what the other paths are tested against.",
+    lambda _: None,
+    _cost_of_reference,
+    None,
+)
+
+PATHS: tuple[Path, ...] = (REFERENCE,)
+"""In order of preference; the last serves every call."""
+
+
+def path_named(name: str) -> Path:
+    """The path of this name, or an error that lists the names."""
+    for path in PATHS:
+        if path.name == name:
+            return path
+    message = f"`path` is {name!r}; the paths are {', '.join(path.name for path in PATHS)}."
+    raise InputError(message)
+
+
+def _refusal(path: Path, problem: Problem) -> str | None:
+    wanted = problem.options.path
+    if wanted is not None and wanted != path.name:
+        return f"`path` asks for {wanted!r}."
+    return path.refusal(problem)
+
+
+def make_plan(problem: Problem) -> Plan:
+    """The first path of `PATHS` that serves the problem, with reasons and cost.
+
+    Raises
+    ------
+    InputError
+        If ``options.path`` names no path, or one that refuses.
+    """
+    if problem.options.path is not None:
+        path_named(problem.options.path)
+    reasons: dict[str, str] = {}
+    taken: Path | None = None
+    for path in PATHS:
+        refusal = _refusal(path, problem)
+        if refusal is None and taken is None:
+            taken = path
+        reasons[path.name] = (
+            refusal
+            if refusal is not None
+            else f"taken. {path.description}"
+            if path is taken
+            else "could serve, but a path before it does."
+        )
+    if taken is None:
+        message = f"`path` is {problem.options.path!r}: {reasons[str(problem.options.path)]}"
+        raise InputError(message)
+    cost = taken.cost(problem)
+    flop = 2.0 * problem.n_rows * problem.n_features * problem.n_classes
+    return Plan(
+        path=taken.name,
+        reasons=reasons,
+        products=cost.products,
+        flops=cost.products * flop,
+        workspace_bytes=cost.workspace_bytes,
+        logits_bytes=problem.n_rows * problem.n_classes * _BYTES_OF.get(problem.dtype, 4),
+        blocks=cost.blocks,
+    )
