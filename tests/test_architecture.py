@@ -43,6 +43,7 @@ FLOORS = {
 # A library that not everybody needs, and the only folders or files that may import it.
 LIBRARY_HOMES = {
     "array_api_compat": {"_arrays", "functional"},
+    "backports": {"coding"},
     "matplotlib": {"claims", "report"},
     "numba": {"kernels"},
     "pandas": {"datasets"},

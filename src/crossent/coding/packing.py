@@ -11,6 +11,7 @@ from crossent.errors import CodeError, InputError
 
 __all__ = [
     "PAM3_SPARE",
+    "check_symbols",
     "digits_needed",
     "pack_blocks",
     "packing_efficiency",

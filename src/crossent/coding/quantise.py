@@ -5,12 +5,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crossent._arrays import check_distributions, find_namespace, row_sum_tolerance
+from crossent._arrays import as_floats, check_distributions, find_namespace, row_sum_tolerance
 from crossent.coding.exact import whole_number
 from crossent.errors import InputError
 from crossent.functional import kl_divergence
 
-__all__ = ["MOST_BITS", "default_precision", "quantisation_cost", "quantise"]
+__all__ = [
+    "MOST_BITS",
+    "as_distributions",
+    "check_precision",
+    "default_precision",
+    "quantisation_cost",
+    "quantise",
+    "quantise_unchecked",
+]
 
 MOST_BITS = 28
 """Of the counts' sum. The coder's state is at least 2^31: three bits are left for its accuracy."""
@@ -96,12 +104,29 @@ def quantise(probabilities: Any, precision_bits: int | None = None, /) -> Counts
     >>> quantise([1 / 3, 1 / 3, 1 / 3], 4)
     array([6, 5, 5], dtype=uint32)
     """
-    given = np.asarray(probabilities)
-    p = given.astype(np.float64)
-    tolerance = row_sum_tolerance(np, given.dtype) if given.dtype.kind == "f" else 1e-6
-    check_distributions(find_namespace(), p, "probabilities", tolerance)
+    p = as_distributions(probabilities)
     bits = check_precision(precision_bits, p.shape[-1])
     return quantise_unchecked(p, bits, compiled=_is_worth_compiling(p))
+
+
+def as_distributions(probabilities: Any, /) -> Probabilities:
+    """Probabilities as float64, if every row is a distribution.
+
+    Raises
+    ------
+    InputError
+        An entry is negative or NaN, or a row does not sum to 1 within 1e-6 (float32: 1e-4).
+
+    Examples
+    --------
+    >>> as_distributions([1, 0])
+    array([1., 0.])
+    """
+    xp = find_namespace()
+    _, (given,) = as_floats(probabilities=np.asarray(probabilities))
+    p = np.asarray(given, dtype=np.float64)
+    check_distributions(xp, p, "probabilities", row_sum_tolerance(xp, given.dtype))
+    return p
 
 
 def quantise_unchecked(p: Probabilities, bits: int, /, *, compiled: bool) -> Counts:

@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from crossent.errors import CodeError
 
-__all__ = ["START", "WORD_BITS", "payload_of", "pop", "push", "state_and_words"]
+__all__ = ["MISSING_WORD", "START", "WORD_BITS", "payload_of", "pop", "push", "state_and_words"]
 
 START = 1 << 31
 """The smallest state, and the first."""

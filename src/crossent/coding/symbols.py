@@ -10,7 +10,15 @@ from crossent.coding.packing import check_symbols
 from crossent.coding.quantise import MOST_BITS
 from crossent.errors import CodeError, InputError
 
-__all__ = ["decode_symbols", "encode_symbols", "ideal_bits", "is_worth_compiling", "pop", "push"]
+__all__ = [
+    "check_end",
+    "decode_symbols",
+    "encode_symbols",
+    "ideal_bits",
+    "is_worth_compiling",
+    "pop",
+    "push",
+]
 
 Counts = npt.NDArray[np.uint32]
 Symbols = npt.NDArray[np.int64]
