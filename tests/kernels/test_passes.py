@@ -133,7 +133,7 @@ def test_many_classes_are_tiled_and_are_the_definition(problem):
 def test_superblocks_of_sparse_rows_add_up(problem, monkeypatch, dtype):
     monkeypatch.setattr(sparse, "_RESIDUAL_BYTES", 0)
     block, W, b = problem(201, 50, 9, dtype, csr=True)
-    assert len(sparse._prepared_for(block.X, 64).superblocks) == 4
+    assert len(sparse._prepared_for(block.X, 64, np.dtype(dtype)).superblocks) == 4
     assert_close(run("csr", block, W, b), expected(block, W, b))
 
 

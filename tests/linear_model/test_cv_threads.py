@@ -10,9 +10,9 @@ from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from crossent import SoftmaxRegressionCV
-from crossent.linear_model.blas import _release
 from crossent.linear_model.cross_validation import share_cores
 from crossent.linear_model.folds import Fold
+from crossent.objectives.blas import _release
 
 X, Y = load_iris(return_X_y=True)
 CS = [1e-2, 1.0]

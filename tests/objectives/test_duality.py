@@ -38,7 +38,7 @@ def gap_at(problem, source, W, b):
     sums = PassSums(
         np.zeros(W.shape), np.zeros(q), mean_probability=np.zeros(q), entropy=np.zeros(())
     )
-    for block in source.blocks(None, np.float64):
+    for block in source.blocks(None):
         NUMPY_BLOCKS.accumulate(block, W, b, sums, None)
     return duality_gap(
         W,

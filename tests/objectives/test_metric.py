@@ -7,6 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 from crossent.functional import softmax_cross_entropy_hessian
+from crossent.objectives import curvature
+from crossent.objectives.curvature import exact_hessian, gram, mirror
 from crossent.objectives.sampling import rows_for_metric
 
 KINDS = {
@@ -233,3 +235,43 @@ def test_a_sampled_metric_says_so_and_is_near_the_exact_one(
         metric.quality
         != objective_of(problem, hessian="exact").metric(w, np.random.default_rng(0)).quality
     )
+
+
+def test_rows_of_one_p_give_the_same_hessian_as_any_others():
+    rng = np.random.default_rng(5)
+    p = np.tile(rng.dirichlet(np.ones(4)), (30, 1))
+    features, weight = rng.normal(size=(30, 3)), rng.dirichlet(np.ones(30))
+    shared = exact_hessian(p, features, weight)
+    expected = sum(
+        w * np.kron(np.diag(row) - np.outer(row, row), np.outer(v, v))
+        for w, row, v in zip(weight, p, features, strict=True)
+    )
+    np.testing.assert_allclose(shared, expected, atol=1e-15)
+    p[0, 0] += 1e-13  # no longer one p: the general way
+    np.testing.assert_allclose(exact_hessian(p, features, weight), expected, atol=1e-12)
+
+
+def test_the_parts_of_a_large_sum_add_up_whatever_the_threads(monkeypatch):
+    monkeypatch.setattr(curvature, "_WORTH_PARTS", 0)
+    rng = np.random.default_rng(6)
+    p, features = rng.dirichlet(np.ones(3), size=41), rng.normal(size=(41, 4))
+    weight = rng.dirichlet(np.ones(41))
+    expected = sum(
+        w * np.kron(np.diag(row) - np.outer(row, row), np.outer(v, v))
+        for w, row, v in zip(weight, p, features, strict=True)
+    )
+    one, two = (exact_hessian(p, features, weight, k) for k in (1, 2))
+    np.testing.assert_allclose(one, expected, atol=1e-15)
+    np.testing.assert_array_equal(one, two)
+    centre = features.mean(axis=0)
+    spread = sum(
+        w * np.outer(v - centre, v - centre) for w, v in zip(weight, features, strict=True)
+    )
+    np.testing.assert_allclose(gram(features, weight, centre, 2), spread, atol=1e-15)
+
+
+def test_a_triangle_is_mirrored_whatever_lies_below_it():
+    full = np.random.default_rng(7).normal(size=(300, 300))
+    full += full.T
+    rubbish = np.triu(full) + np.tril(np.full((300, 300), np.nan), -1)
+    np.testing.assert_array_equal(mirror(rubbish), full)

@@ -33,7 +33,7 @@ def dense(array):
 @pytest.mark.parametrize("storage", ["dense", "fortran", "csr"])
 def test_blocks_put_together_are_the_data(storage, targets, rows):
     source = make(storage, targets)
-    blocks = list(source.blocks(rows, np.float64))
+    blocks = list(source.blocks(rows))
     assert [block.first_row for block in blocks] == list(range(0, N, rows or N))
     assert all(block.X.shape[0] == (rows or N) for block in blocks[:-1])
     for name, whole in (
@@ -47,18 +47,18 @@ def test_blocks_put_together_are_the_data(storage, targets, rows):
 
 
 @pytest.mark.parametrize("storage", ["dense", "csr"])
-def test_blocks_are_cast_to_the_type_asked_for(storage):
+def test_taken_rows_are_cast_to_the_type_asked_for(storage):
     source = make(storage, dtype=np.float32)
     assert source.dtype == np.float32
     for dtype in (np.float32, np.float64):
-        block = next(iter(source.blocks(5, dtype)))
+        block = source.take(slice(0, 5), dtype)
         assert block.X.dtype == dtype
         np.testing.assert_array_equal(dense(block.X), dense(source.X)[:5].astype(dtype))
 
 
 def test_nothing_is_copied_where_nothing_is_to_be_cast():
     source = make()
-    block = next(iter(source.blocks(None, np.float64)))
+    block = next(iter(source.blocks(None)))
     assert np.shares_memory(block.X, source.X)
 
 
@@ -75,7 +75,7 @@ def test_taken_rows_come_in_the_order_asked_for(storage):
 
 def test_without_an_offset_there_is_none_and_its_width_is_zero():
     source = make(offset=False)
-    assert next(iter(source.blocks(3, np.float64))).offset is None
+    assert next(iter(source.blocks(3))).offset is None
     assert source.offset_width == 0
 
 

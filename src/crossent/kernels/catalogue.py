@@ -122,10 +122,11 @@ def _accumulate_dense(
     b: npt.NDArray[np.float64],
     out: PassSums,
     n_threads: int | None = None,
+    dtype: np.dtype[Any] | None = None,
 ) -> None:
     from crossent.kernels import dense
 
-    dense.accumulate(block, W, b, out, n_threads)
+    dense.accumulate(block, W, b, out, n_threads, dtype)
 
 
 def _accumulate_csr(
@@ -134,10 +135,11 @@ def _accumulate_csr(
     b: npt.NDArray[np.float64],
     out: PassSums,
     n_threads: int | None = None,
+    dtype: np.dtype[Any] | None = None,
 ) -> None:
     from crossent.kernels import sparse
 
-    sparse.accumulate(block, W, b, out, n_threads)
+    sparse.accumulate(block, W, b, out, n_threads, dtype)
 
 
 CATALOGUE = (

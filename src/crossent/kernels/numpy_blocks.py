@@ -100,12 +100,14 @@ def accumulate(
     b: npt.NDArray[np.float64],
     out: PassSums,
     n_threads: int | None = None,  # noqa: ARG001  BLAS has threads of its own
+    dtype: np.dtype[Any] | None = None,
 ) -> None:
-    """Add the sums of `block` at (W, b) to `out`.
+    """Add the sums of `block` at (W, b) to `out`, in arithmetic of `dtype`, default that of X.
 
     Cost: 4·rows·d·q flops in two matrix products, and memory for two (rows, q) arrays.
     """
-    shifted, p, largest, tail = _softmax_parts(_logits(block.X, W, b, block.offset))
+    X = block.X if dtype is None else block.X.astype(dtype, copy=False)
+    shifted, p, largest, tail = _softmax_parts(_logits(X, W, b, block.offset))
     weight = block.sample_weight.astype(p.dtype)
     _add_statistics(p, weight, block, out)
     if block.targets.ndim == 1:
@@ -115,7 +117,7 @@ def accumulate(
     out.loss += np.dot(block.sample_weight, np.log1p(tail) + cross)
     p *= weight[:, None]
     out.gradient_b += p.sum(axis=0, dtype=np.float64)
-    out.gradient_W += (block.X.T @ p).T if sp.issparse(block.X) else p.T @ block.X
+    out.gradient_W += (X.T @ p).T if sp.issparse(X) else p.T @ X
 
 
 NUMPY_BLOCKS = Kernel("numpy", accumulate, _BLOCK_ROWS)

@@ -10,8 +10,8 @@ a matrix and kept as long as that matrix object lives: give the same object at e
 import itertools
 import threading
 import weakref
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -57,8 +57,14 @@ class _Prepared:
     data: npt.NDArray[Any]
     superblocks: list[_Columns]
 
+    def cast(self, dtype: np.dtype[Any]) -> "_Prepared":
+        """The same in another type; indices are shared."""
+        superblocks = [replace(part, data=part.data.astype(dtype)) for part in self.superblocks]
+        return replace(self, data=self.data.astype(dtype), superblocks=superblocks)
 
-_prepared: dict[tuple[int, int], tuple[weakref.ref[Any], _Prepared]] = {}
+
+_Key: TypeAlias = tuple[int, int, np.dtype[Any]]
+_prepared: dict[_Key, tuple[weakref.ref[Any], _Prepared]] = {}
 _prepared_lock = threading.Lock()
 
 
@@ -86,14 +92,15 @@ def _prepare(X: Any, rows: int) -> _Prepared:
     )
 
 
-def _prepared_for(X: Any, rows: int) -> _Prepared:
+def _prepared_for(X: Any, rows: int, dtype: np.dtype[Any]) -> _Prepared:
     """What was prepared for this very matrix object, or is now."""
-    key = (id(X), rows)
+    key: _Key = (id(X), rows, dtype)
     with _prepared_lock:
         known = _prepared.get(key)
     if known is not None and known[0]() is X:
         return known[1]
-    prepared = _prepare(X, rows)
+    own = np.dtype(X.dtype)
+    prepared = _prepare(X, rows) if dtype == own else _prepared_for(X, rows, own).cast(dtype)
     reference = weakref.ref(X, lambda _: _prepared.pop(key, None))
     with _prepared_lock:
         _prepared[key] = (reference, prepared)
@@ -182,23 +189,24 @@ def accumulate(
     b: npt.NDArray[np.float64],
     out: PassSums,
     n_threads: int | None = None,
+    dtype: np.dtype[Any] | None = None,
 ) -> None:
-    """Add the sums of `block` at (W, b) to `out`.
+    """Add the sums of `block` at (W, b) to `out`, in arithmetic of `dtype`, default that of X.
 
-    Cost: 4·nnz·q flops. Memory beyond X: its copy by columns (kept with X), W in X's type, at most
-    64 MB of residuals or those of 64 rows.
+    Cost: 4·nnz·q flops. Memory beyond X: its copy by columns (kept with X, as are both copies in
+    another type than X's), W in that type, at most 64 MB of residuals or those of 64 rows.
     """
     if block.X.shape[0] == 0:
         return
     workers = threads.resolve(n_threads)
-    dtype = np.dtype(block.X.dtype)
+    dtype = np.dtype(block.X.dtype if dtype is None else dtype)
     packed = _pack(W, dtype, workers)
     row_bytes = packed.shape[1] * dtype.itemsize
     rows = min(max(_RESIDUAL_BYTES // row_bytes, _BLOCK_ROWS), block.X.shape[0])
     run = _Pass(
         block=block,
         out=out,
-        X=_prepared_for(block.X, rows),
+        X=_prepared_for(block.X, rows, dtype),
         W=packed,
         b=b.astype(dtype),
         largest_weight=float(block.sample_weight.max(initial=0.0)) or 1.0,

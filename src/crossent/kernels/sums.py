@@ -1,15 +1,14 @@
 """What one pass over the data adds up, and the call that every kernel answers."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from crossent.typing import Block
 
-__all__ = ["Kernel", "PassSums", "Storage"]
+__all__ = ["Accumulate", "Kernel", "PassSums", "Storage"]
 
 Storage = Literal["dense", "csr"]
 
@@ -48,6 +47,21 @@ class PassSums:
     row_curvature: npt.NDArray[np.float64] | None = None
 
 
+class Accumulate(Protocol):
+    """The call that every kernel answers: see `Kernel`."""
+
+    def __call__(
+        self,
+        block: Block,
+        W: npt.NDArray[np.float64],
+        b: npt.NDArray[np.float64],
+        out: PassSums,
+        n_threads: int | None = None,
+        dtype: np.dtype[Any] | None = None,
+    ) -> None:
+        """Add the sums of `block` to `out`."""
+
+
 @dataclass(frozen=True)
 class Kernel:
     """One way to make a pass.
@@ -56,14 +70,13 @@ class Kernel:
     ----------
     name : str
     accumulate : callable
-        ``accumulate(block, W, b, out, n_threads)``: adds the sums of `block` at W (q, d) float64,
-        b (q,) float64 to `out`. The arithmetic is done in the type of ``block.X``.
+        ``accumulate(block, W, b, out, n_threads=None, dtype=None)``: adds the sums of `block` at
+        W (q, d) float64, b (q,) float64 to `out`. The arithmetic is done in `dtype`, by default
+        the type of ``block.X``, which is cast piece by piece where that differs.
     block_rows : int or None
         How many rows it wants at once; None: all that the source has, it cuts them up itself.
     """
 
     name: str
-    accumulate: Callable[
-        [Block, npt.NDArray[np.float64], npt.NDArray[np.float64], PassSums, int | None], None
-    ]
+    accumulate: Accumulate
     block_rows: int | None

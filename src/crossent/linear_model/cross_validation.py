@@ -13,11 +13,11 @@ from sklearn import config_context, get_config
 
 from crossent.certificate import Certificate
 from crossent.kernels.threads import resolve, run
-from crossent.linear_model.blas import blas_threads
 from crossent.linear_model.folds import Fold, rows_of
 from crossent.linear_model.optimise import Problem
 from crossent.linear_model.path import Settings, report_point, walk
 from crossent.linear_model.scoring import Score
+from crossent.objectives.blas import blas_threads
 
 __all__ = ["FoldPaths", "share_cores", "walk_folds"]
 

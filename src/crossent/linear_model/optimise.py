@@ -10,9 +10,9 @@ import numpy.typing as npt
 from crossent.certificate import Certificate, Status, TracePoint
 from crossent.errors import InputError
 from crossent.kernels import choose, problem_of
-from crossent.linear_model.blas import blas_threads
 from crossent.linear_model.targets import Targets
 from crossent.objectives import SoftmaxObjective, separable, separates
+from crossent.objectives.blas import blas_threads
 from crossent.solvers import Solution, minimise
 from crossent.sources import ArraySource
 from crossent.typing import FloatArray
@@ -133,6 +133,7 @@ def solve(
         fit_intercept=problem.fit_intercept,
         n_threads=n_threads,
         hessian=_HESSIANS[solver],
+        enough=tol,
     )
 
     def on_pass(point: TracePoint, w: npt.NDArray[np.float64]) -> bool:
@@ -160,11 +161,7 @@ def solve(
 
 
 def _blas_limit(n_threads: int | None, source: ArraySource, solver: str) -> int | None:
-    """One BLAS thread unless its matrices are large.
-
-    OpenBLAS's threads wait for work by spinning, on the cores that the kernel's own threads need:
-    on two busy cores a fit of digits took 2 to 12 s with them, 0.15 s without.
-    """
+    """One BLAS thread, beside the kernels' own, unless its matrices are very large."""
     if n_threads is not None or solver == "newton" or source.n_features > _BLAS_FEATURES:
         return n_threads
     return 1

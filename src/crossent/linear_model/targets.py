@@ -103,11 +103,24 @@ def _read(y: Any, classes: Any) -> Targets:
             raise InputError(message)
         return Targets(known, values)
     names = read_names(y)
-    check_classification_targets(names)
+    if names.dtype.kind not in "iub":  # whole numbers always are classes
+        check_classification_targets(names)
     if known is None:
-        known, labels = np.unique(names, return_inverse=True)
-        return Targets(known, labels)
+        return Targets(*_sorted_classes(names))
     return Targets(known, class_numbers(names, known))
+
+
+def _sorted_classes(names: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """The sorted names and each row's place among them; whole numbers are counted, not sorted."""
+    if names.dtype.kind in "iu" and len(names):
+        lowest, highest = int(names.min()), int(names.max())
+        if highest - lowest < len(names) and max(-lowest, highest) < 2**62:
+            place = names.astype(np.int64) - lowest
+            found = np.bincount(place) > 0
+            classes = (np.flatnonzero(found) + lowest).astype(names.dtype)
+            return classes, (np.cumsum(found) - 1)[place]
+    classes, labels = np.unique(names, return_inverse=True)
+    return classes, labels
 
 
 def read_names(y: Any) -> npt.NDArray[Any]:

@@ -6,7 +6,7 @@ the same rows are one set whose counts say how often each alternative was chosen
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +54,20 @@ class ChoiceSets:
     layers: tuple[Layer, ...]
     counts: npt.NDArray[np.float64]
     offset: npt.NDArray[np.float64] | None = None
+
+    # In files sparse rows are their three arrays, and what is derived on first use is left out.
+    def __getstate__(self) -> dict[str, Any]:
+        state = {field.name: getattr(self, field.name) for field in fields(self)}
+        if sp.issparse(self.rows):
+            parts = (self.rows.data, self.rows.indices, self.rows.indptr)
+            state["rows"] = {"parts": parts, "shape": self.rows.shape}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        rows = state["rows"]
+        if isinstance(rows, dict):
+            rows = sp.csr_array(rows["parts"], shape=rows["shape"])
+        self.__dict__.update(state, rows=rows)
 
     @classmethod
     def uniform(

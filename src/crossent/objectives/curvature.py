@@ -1,5 +1,6 @@
 """Sums over rows that models of the Hessian are made of."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,15 +8,68 @@ import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse as sp
 
+from crossent.kernels import threads
 from crossent.typing import FloatArray
 
-__all__ = ["add_flat_curvature", "exact_hessian", "factorise", "gram", "leading_subspace"]
+__all__ = [
+    "add_flat_curvature",
+    "exact_hessian",
+    "factorise",
+    "gram",
+    "leading_subspace",
+    "mirror",
+]
 
-_CHUNK = 8_000_000  # entries of the chunk of p_i ⊗ v_i that is held at a time
+_PARTS = 4  # of the rows; each has sums of its own
+_WORTH_PARTS = 1e8  # floating-point operations: 2 ms
+_CHUNK = 4_000_000  # entries of the chunk of p_i ⊗ v_i that is held at a time
+
+
+def _added_up(
+    m: int,
+    work: float,
+    n_threads: int | None,
+    part_sum: Callable[[slice], npt.NDArray[np.float64]],
+) -> npt.NDArray[np.float64]:
+    """Σ part_sum(rows) over parts of m rows, in the kernels' threads.
+
+    The parts do not depend on the number of threads, nor does the result: they are added in order.
+    """
+    count = min(_PARTS, m) if work > _WORTH_PARTS else 1
+    cuts = np.linspace(0, m, count + 1).astype(int)
+    sums: list[Any] = [None] * count
+
+    def task(k: int) -> None:
+        sums[k] = part_sum(slice(cuts[k], cuts[k + 1]))
+
+    threads.run(task, count, threads.resolve(n_threads))
+    total: npt.NDArray[np.float64] = sums[0]
+    for other in sums[1:]:
+        total += other
+    return total
+
+
+def _square(A: FloatArray) -> npt.NDArray[np.float64]:
+    """``AᵀA`` in float64. NumPy calls BLAS's syrk for it, without the interpreter lock."""
+    return np.asarray(A.T @ A, dtype=np.float64)
+
+
+def mirror(upper: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The symmetric matrix whose upper triangle is given, in place; below it may be anything."""
+    size = 256  # squares that stay in a cache
+    for start in range(0, len(upper), size):
+        block = slice(start, start + size)
+        triangle = np.triu(upper[block, block])
+        upper[block, block] = triangle + np.triu(triangle, 1).T
+        upper[start + size :, block] = upper[block, start + size :].T
+    return upper
 
 
 def gram(
-    X: Any, weight: FloatArray, centre: npt.NDArray[np.float64] | None
+    X: Any,
+    weight: FloatArray,
+    centre: npt.NDArray[np.float64] | None,
+    n_threads: int | None = None,
 ) -> npt.NDArray[np.float64]:
     """Σ weight_i (x_i - x̄)(x_i - x̄)ᵀ in float64, shape (d, d). Cost: m·d² flops."""
     root = np.sqrt(weight)[:, None]
@@ -25,11 +79,26 @@ def gram(
         if centre is not None:
             result -= float(weight.sum()) * np.outer(centre, centre)
         return result
-    centred = X if centre is None else X - centre.astype(X.dtype)
-    spread = np.sqrt(np.einsum("ij,ij->j", centred, centred) / max(len(centred), 1))
+    m, d = X.shape
+    shift = np.zeros(d, X.dtype) if centre is None else centre.astype(X.dtype)
+
+    def squares(rows: slice) -> npt.NDArray[np.float64]:
+        centred = X[rows] - shift
+        return np.asarray(np.einsum("ij,ij->j", centred, centred), dtype=np.float64)
+
+    spread = np.sqrt(_added_up(m, float(m) * d * 10, n_threads, squares) / max(m, 1))
     spread[spread == 0] = 1.0  # columns of one size: float32 then rounds all of them alike
-    scaled = centred * (root / spread)
-    return np.asarray(scaled.T @ scaled, dtype=np.float64) * np.outer(spread, spread)
+    unit = (1.0 / spread).astype(X.dtype)
+
+    def products(rows: slice) -> npt.NDArray[np.float64]:
+        scaled = X[rows] - shift
+        scaled *= unit
+        scaled *= root[rows]
+        return _square(scaled)
+
+    total = _added_up(m, float(m) * d * d, n_threads, products)
+    total *= np.outer(spread, spread)
+    return total
 
 
 def leading_subspace(
@@ -60,7 +129,10 @@ def leading_subspace(
 
 
 def exact_hessian(
-    p: FloatArray, features: FloatArray, weight: npt.NDArray[np.float64]
+    p: FloatArray,
+    features: FloatArray,
+    weight: npt.NDArray[np.float64],
+    n_threads: int | None = None,
 ) -> npt.NDArray[np.float64]:
     """Σ ω_i (diag(p_i) - p_i p_iᵀ) ⊗ v_i v_iᵀ, shape (q·k, q·k), in float64.
 
@@ -74,21 +146,40 @@ def exact_hessian(
 
     Notes
     -----
-    Cost: m·(q·k)² flops, chunk by chunk.
+    Cost: m·(q·k)² flops, chunk by chunk; m·k² and no more where all rows have one p, as at W = 0.
     """
     (m, q), k = p.shape, features.shape[1]
-    hessian = np.zeros((q * k, q * k))
-    rows = max(1, _CHUNK // max(q * k, 1))
-    for start in range(0, m, rows):
-        part = slice(start, start + rows)
-        root = np.sqrt(weight[part]).astype(p.dtype)[:, None]
-        weighted = root * p[part]
-        outer = (weighted[:, :, None] * features[part, None, :]).reshape(len(root), q * k)
-        hessian -= outer.T @ outer
-        for j in range(q):
-            scaled = np.sqrt(p[part, j])[:, None] * root * features[part]
-            hessian[j * k : (j + 1) * k, j * k : (j + 1) * k] += scaled.T @ scaled
-    return hessian
+    if (p == p[:1]).all():
+        shared = p[0].astype(np.float64)
+        root = np.sqrt(weight).astype(features.dtype)[:, None]
+        inner = np.asarray((root * features).T @ (root * features), dtype=np.float64)
+        return np.kron(np.diag(shared) - np.outer(shared, shared), inner)
+    size = q * k
+    rows = max(1, _CHUNK // max(size, 1))
+
+    def part_sum(part: slice) -> npt.NDArray[np.float64]:
+        total = np.zeros((size, size))
+        for start in range(part.start, part.stop, rows):
+            chunk = slice(start, min(start + rows, part.stop))
+            total -= _label_covariance(p[chunk], features[chunk], weight[chunk])
+        return total
+
+    return _added_up(m, float(m) * size**2, n_threads, part_sum)
+
+
+def _label_covariance(
+    p: FloatArray, features: FloatArray, weight: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Minus the sum of `exact_hessian` over a chunk of rows."""
+    (m, q), k = p.shape, features.shape[1]
+    root = np.sqrt(weight).astype(p.dtype)[:, None]
+    weighted = root * p
+    outer = (weighted[:, :, None] * features[:, None, :]).reshape(m, q * k)
+    result = _square(outer)
+    for j in range(q):
+        part = slice(j * k, (j + 1) * k)
+        result[part, part] -= _square(np.sqrt(p[:, j])[:, None] * root * features)
+    return result
 
 
 def add_flat_curvature(

@@ -26,13 +26,14 @@ import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse as sp
 
-from crossent.kernels import probabilities
+from crossent.kernels import probabilities, threads
 from crossent.objectives.curvature import (
     add_flat_curvature,
     exact_hessian,
     factorise,
     gram,
     leading_subspace,
+    mirror,
 )
 from crossent.typing import Block, FloatArray
 
@@ -82,12 +83,12 @@ class NewtonMetric:
         q, d = self.n_classes, len(self.scale)
         inner = gradient[: q * d].reshape(q, d)
         if self.centre is None:
-            solved = scipy.linalg.cho_solve(self.factor, (inner * self.scale).ravel())
+            solved = _solved(self.factor, (inner * self.scale).ravel())
             return np.asarray((solved.reshape(q, d) * self.scale).ravel())
         gradient_b = gradient[q * d :]
         inner = (inner - np.outer(gradient_b, self.centre)) * self.scale
         both = np.hstack([gradient_b[:, None], inner])
-        solved = scipy.linalg.cho_solve(self.factor, both.ravel()).reshape(q, 1 + d)
+        solved = _solved(self.factor, both.ravel()).reshape(q, 1 + d)
         step_W = solved[:, 1:] * self.scale
         return np.concatenate([step_W.ravel(), solved[:, 0] - step_W @ self.centre])
 
@@ -156,12 +157,17 @@ class TwoLevelMetric:
         head = inner = gradient_W @ self.span
         if gradient_b is not None:
             head = np.hstack([gradient_b[:, None], inner])
-        solved = scipy.linalg.cho_solve(self.factor, head.ravel()).reshape(head.shape)
+        solved = _solved(self.factor, head.ravel()).reshape(head.shape)
         if gradient_b is not None:
             step_b, solved = solved[:, 0], solved[:, 1:]
         if inner.shape[1]:
             step_W += (solved - inner) @ self.span.T
         return step_W, step_b
+
+
+def _solved(factor: Factor, right: FloatArray) -> npt.NDArray[np.float64]:
+    """``H⁻¹ right``; to look for NaN in the factor would take as long as to solve."""
+    return np.asarray(scipy.linalg.cho_solve(factor, right, check_finite=False))
 
 
 def is_exact(q: int, d: int, fit_intercept: bool, choice: HessianChoice) -> bool:
@@ -181,6 +187,7 @@ def build_metric(
     n_rows: int,
     choice: HessianChoice = "auto",
     previous: TwoLevelMetric | None = None,
+    n_threads: int | None = None,
 ) -> NewtonMetric | TwoLevelMetric:
     """A model of the Hessian at (W, b) from the rows of `block`.
 
@@ -194,6 +201,8 @@ def build_metric(
         "exact": whatever its size; "model": two levels even where the exact one is small.
     previous : TwoLevelMetric, optional
         Where to look for the leading directions.
+    n_threads : int, optional
+        Default: all cores that the process may use.
 
     Notes
     -----
@@ -208,9 +217,9 @@ def build_metric(
     if fit_intercept:
         centre = np.asarray(weight @ block.X, dtype=np.float64) / max(float(weight.sum()), 1e-300)
     if is_exact(q, d, fit_intercept, choice):
-        metric = _newton(block, p, centre, penalty, n_rows)
+        metric = _newton(block, p, centre, penalty, n_rows, n_threads)
         return replace(metric, cost=0.0) if choice == "exact" else metric
-    return _two_level(block, p, weight, centre, penalty, leading, rng, previous)
+    return _two_level(block, p, weight, centre, penalty, leading, rng, previous, n_threads)
 
 
 def _definite(penalty: float, variance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -224,6 +233,7 @@ def _newton(
     centre: npt.NDArray[np.float64] | None,
     penalty: float,
     n_rows: int,
+    n_threads: int | None,
 ) -> NewtonMetric:
     X = block.X.toarray() if sp.issparse(block.X) else block.X
     q = p.shape[1]
@@ -235,7 +245,7 @@ def _newton(
     features = centred * scale.astype(X.dtype)
     if centre is not None:
         features = np.hstack([np.ones((len(X), 1), dtype=X.dtype), features])
-    hessian = exact_hessian(p, features, block.sample_weight)
+    hessian = exact_hessian(p, features, block.sample_weight, n_threads)
     ridge = _definite(penalty, mean_square * float(hessian.diagonal().max(initial=0.0)))
     add_flat_curvature(hessian, np.diag(ridge * scale * scale), q, centre is not None)
     cost = len(X) * len(hessian) / (4 * n_rows)  # m·(qk)² flops against 4·n·k·q
@@ -252,6 +262,7 @@ def _two_level(
     leading: int,
     rng: np.random.Generator,
     previous: TwoLevelMetric | None,
+    n_threads: int | None,
 ) -> TwoLevelMetric:
     q, d = p.shape[1], block.X.shape[1]
     span = np.zeros((d, 0))
@@ -260,30 +271,49 @@ def _two_level(
         ridge = _definite(penalty, variance)
         inverse = 1.0 / (variance + ridge)
     else:
-        first = gram(block.X, weight, centre)
+        first = gram(block.X, weight, centre, n_threads)
         ridge = _definite(penalty, first.diagonal())
         first[np.diag_indices(d)] += ridge
-        inverse = _inverse(first)
-        if leading:
-            known = None if previous is None else previous.span
-            span = leading_subspace(first, min(leading, d), known, rng)
+        known = None if previous is None else previous.span
+        inverse, span = _both_levels(first, min(leading, d), known, rng, n_threads)
     if centre is None and span.shape[1] == 0:
         return TwoLevelMetric(q, d, centre, inverse, span, None)
     if q > _MAX_EXACT:
         scale = np.maximum(np.asarray(block.sample_weight @ p, dtype=np.float64), 1e-12)
         return TwoLevelMetric(q, d, centre, inverse, span, None, scale)
     features = _features_in(block.X, span, centre)
-    hessian = exact_hessian(p, features, block.sample_weight)
+    hessian = exact_hessian(p, features, block.sample_weight, n_threads)
     add_flat_curvature(hessian, (span.T * ridge) @ span, q, centre is not None)
     return TwoLevelMetric(q, d, centre, inverse, span, factorise(hessian, block.X.dtype))
+
+
+def _both_levels(
+    first: npt.NDArray[np.float64],
+    leading: int,
+    known: npt.NDArray[np.float64] | None,
+    rng: np.random.Generator,
+    n_threads: int | None,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """H₁⁻¹ and T, each in a thread of its own."""
+    inverse = span = np.zeros((len(first), 0))
+
+    def task(number: int) -> None:
+        nonlocal inverse, span
+        if number == 0:
+            inverse = _inverse(first)
+        else:
+            span = leading_subspace(first, leading, known, rng)
+
+    threads.run(task, 2 if leading else 1, threads.resolve(n_threads))
+    return inverse, span
 
 
 def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Inverse of a positive definite matrix, scaled to unit diagonal on the way."""
     scale = 1.0 / np.sqrt(matrix.diagonal())
-    factor = factorise(scale[:, None] * matrix * scale, np.float64)
-    inverse = scipy.linalg.cho_solve(factor, np.diag(scale), check_finite=False)
-    return np.asarray(scale[:, None] * inverse)
+    factor, _ = factorise(scale[:, None] * matrix * scale, np.float64)
+    lower, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
+    return np.asarray(scale[:, None] * mirror(lower.T) * scale)
 
 
 def _column_variance(

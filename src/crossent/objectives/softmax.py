@@ -47,6 +47,8 @@ class SoftmaxObjective:
     n_threads : int, optional
     hessian : {"auto", "exact", "model"}
         How metrics are built: see `build_metric`. "exact" takes all rows and all directions.
+    enough : float
+        Relative gap below which a certificate is not made tighter by further passes.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class SoftmaxObjective:
         dtype: np.dtype[Any] | None = None,
         n_threads: int | None = None,
         hessian: HessianChoice = "auto",
+        enough: float = 0.0,
     ) -> None:
         self.source = source
         self.kernel = kernel
@@ -67,6 +70,7 @@ class SoftmaxObjective:
         self.dtype: np.dtype[Any] = source.dtype if dtype is None else dtype
         self.n_threads = n_threads
         self.hessian = hessian
+        self.enough = enough
         self.passes = 0
         self.metric_builds = 0
         self._model: TwoLevelMetric | None = None
@@ -160,6 +164,7 @@ class SoftmaxObjective:
             n_rows=self.source.n_rows,
             choice="model" if self._too_dear(affordable) else self.hessian,
             previous=self._model,
+            n_threads=self.n_threads,
         )
         self.metric_builds += 1
         self._model = metric if isinstance(metric, TwoLevelMetric) else None
@@ -183,7 +188,8 @@ class SoftmaxObjective:
                 best = (w, gradient, certificate)
             elif best is not None:
                 break
-            if not slack > 0.05 * (certificate.gap - slack):
+            tight = not slack > 0.05 * (certificate.gap - slack)
+            if tight or certificate.relative_gap <= self.enough:
                 break
             w = self._with_better_intercept(w, sums)
         assert best is not None
@@ -253,8 +259,8 @@ class SoftmaxObjective:
         if self._row_curvature is None and self._sample_size < self.source.n_rows:
             self._row_curvature = np.empty(self.source.n_rows)
         sums.row_curvature = self._row_curvature
-        for block in self.source.blocks(self.kernel.block_rows, dtype):
-            self.kernel.accumulate(block, W, b, sums, self.n_threads)
+        for block in self.source.blocks(self.kernel.block_rows):
+            self.kernel.accumulate(block, W, b, sums, self.n_threads, dtype)
         self.passes += 1
         return sums
 

@@ -1,18 +1,15 @@
 """Rows held in memory: dense or CSR, with labels or distributions as targets."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from crossent.typing import Block, FloatArray
 
 __all__ = ["ArraySource"]
-
-_CAST_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,6 @@ class ArraySource:
     n_classes: int
     offset: FloatArray | None
     column_range: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
-    _casts: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def n_rows(self) -> int:
@@ -62,40 +58,23 @@ class ArraySource:
         """Largest max_j - min_j over the rows of the offset; 0 without one."""
         return 0.0 if self.offset is None else float(np.ptp(self.offset, axis=1).max())
 
-    def blocks(self, rows: int | None, dtype: npt.DTypeLike, /) -> Iterator[Block]:
-        """Consecutive blocks of at most `rows` rows, X cast to `dtype` block by block.
-
-        Where `rows` is None all rows are one block, except that dense rows which must be cast come
-        64 MB at a time.
-        """
+    def blocks(self, rows: int | None, /) -> Iterator[Block]:
+        """Consecutive blocks of at most `rows` rows; all rows are one block where that is None."""
         size = self.n_rows if rows is None else rows
-        if rows is None and self.dtype != dtype and not sp.issparse(self.X):
-            size = max(1, _CAST_BYTES // (8 * max(self.n_features, 1)))
         for start in range(0, self.n_rows, max(size, 1)):
-            yield self._block(slice(start, min(start + size, self.n_rows)), dtype, start)
+            yield self._block(slice(start, min(start + size, self.n_rows)), start)
 
     def take(self, rows: npt.NDArray[np.intp] | slice, dtype: npt.DTypeLike, /) -> Block:
-        """The given rows as one block."""
-        return self._block(rows, dtype, 0)
+        """The given rows as one block, X cast to `dtype`."""
+        block = self._block(rows, 0)
+        return replace(block, X=block.X.astype(dtype, copy=False))
 
-    def _rows(self, rows: Any, dtype: npt.DTypeLike) -> Any:
-        """Rows of X in `dtype`; all rows of a sparse X are the same object at every pass.
-
-        A kernel keeps what it derives from a matrix for as long as the object lives.
-        """
+    def _block(self, rows: Any, first_row: int) -> Block:
+        # All rows of a sparse X are the same object at every pass: a kernel keeps what it derives
+        # from a matrix for as long as the object lives.
         whole = isinstance(rows, slice) and rows.indices(self.n_rows) == (0, self.n_rows, 1)
-        if not (whole and sp.issparse(self.X)):
-            return self.X[rows].astype(dtype, copy=False)
-        if self.dtype == dtype:
-            return self.X
-        key = np.dtype(dtype)
-        if key not in self._casts:
-            self._casts[key] = self.X.astype(key)
-        return self._casts[key]
-
-    def _block(self, rows: Any, dtype: npt.DTypeLike, first_row: int) -> Block:
         return Block(
-            X=self._rows(rows, dtype),
+            X=self.X if whole else self.X[rows],
             targets=self.targets[rows],
             sample_weight=self.sample_weight[rows],
             offset=None if self.offset is None else self.offset[rows],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from crossent.linear_model.blas import _release, blas_threads
+from crossent.objectives.blas import _release, blas_threads
 
 
 def blas_now():
