@@ -148,13 +148,17 @@ class ConditionalLogit(BaseEstimator):  # type: ignore[misc]
         p = sets.n_parameters
         model = Model(
             sets=sets,
-            names=lambda: [f"the coefficient of {name!r}" for name in table.names],
             penalty=float(self.penalty),
             penalised=table.penalised,
             gauge=np.zeros((0, p)),
             exists=bool(self.penalty > 0 and table.penalised.all()),
         )
-        fitted = fit_choices(model, tol=float(self.tol), max_passes=int(self.max_iter))
+        fitted = fit_choices(
+            model,
+            lambda: [f"the coefficient of {name!r}" for name in table.names],
+            tol=float(self.tol),
+            max_passes=int(self.max_iter),
+        )
         self._keep(fitted, table, order)
         return self
 

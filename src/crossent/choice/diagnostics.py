@@ -167,14 +167,17 @@ def _test(
         smaller = type(sets)(sets.rows[:, kept], sets.layers, sets.counts, sets.offset)
         reduced = Model(
             smaller,
-            lambda: [f"coefficient {j}" for j in kept],
             0.0,
             full.penalised[kept],
             gauge,
             True,
         )
         without = fit_choices(
-            reduced, start=fit.fitted.w[kept], tol=model.tol, max_passes=model.max_iter
+            reduced,
+            lambda: [f"coefficient {j}" for j in kept],
+            start=fit.fitted.w[kept],
+            tol=model.tol,
+            max_passes=model.max_iter,
         ).log_likelihood
     else:
         totals = full.sets.counts.sum()

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,6 @@ class Model:
     Attributes
     ----------
     sets : ChoiceSets
-    names : callable
-        Gives a name for each coefficient, for messages.
     penalty : float
         Adds (penalty/2) Σ w_j² over the penalised coefficients to the *sum* of the losses.
     penalised : ndarray of bool, shape (p,)
@@ -38,11 +37,19 @@ class Model:
     """
 
     sets: ChoiceSets
-    names: Callable[[], Sequence[str]]
     penalty: float
     penalised: npt.NDArray[np.bool_]
     gauge: npt.NDArray[np.float64]
     exists: bool
+
+    def objective(self) -> ChoiceObjective:
+        """What is minimised: the mean loss and its share of the penalty."""
+        return ChoiceObjective(
+            self.sets,
+            penalty=self.penalty / self.sets.total,
+            penalised=self.penalised,
+            gauge=self.gauge,
+        )
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,13 @@ class Fitted:
     certificate: Certificate
     trace: tuple[TracePoint, ...]
 
+    # In files the objective is left out: the model has all that it is made of.
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "objective"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, objective=state["model"].objective())
+
     @property
     def log_likelihood(self) -> float:
         """Σ n log p in nats, without the penalty."""
@@ -64,12 +78,13 @@ class Fitted:
 
 def fit_choices(
     model: Model,
+    names: Callable[[], Sequence[str]],
     *,
     start: npt.NDArray[np.float64] | None = None,
     tol: float,
     max_passes: int,
 ) -> Fitted:
-    """Fit, and raise where there is no optimum.
+    """Fit, and raise where there is no optimum; `names` gives the coefficients' for messages.
 
     Where connectivity does not decide, the solution proves its own existence (see
     `ChoiceObjective.proves_existence`); only if it does not, a linear program looks for a direction
@@ -86,24 +101,23 @@ def fit_choices(
         If `tol` was not reached.
     """
     with blas_for(model.sets.n_parameters):
-        fitted = _fit(model, start, tol, max_passes)
+        fitted = _fit(model, names, start, tol, max_passes)
     if not fitted.certificate.converged:
         warnings.warn(fitted.certificate.status.value, ConvergenceWarning, stacklevel=4)
     return fitted
 
 
 def _fit(
-    model: Model, start: npt.NDArray[np.float64] | None, tol: float, max_passes: int
+    model: Model,
+    names: Callable[[], Sequence[str]],
+    start: npt.NDArray[np.float64] | None,
+    tol: float,
+    max_passes: int,
 ) -> Fitted:
     """`fit_choices` without the warning."""
-    objective = ChoiceObjective(
-        model.sets,
-        penalty=model.penalty / model.sets.total,
-        penalised=model.penalised,
-        gauge=model.gauge,
-    )
+    objective = model.objective()
     if not model.exists:
-        _check_unique(model, objective)
+        _check_unique(objective, names)
     solution = minimise(
         objective,
         np.zeros(model.sets.n_parameters) if start is None else start,
@@ -115,20 +129,19 @@ def _fit(
         free = np.ones(len(solution.w), bool) if model.penalty == 0 else ~model.penalised
         direction = recession_direction(model.sets, free)
         if direction is not None:
-            raise InputError(describe_direction(direction, model.names()))
+            raise InputError(describe_direction(direction, names()))
     return Fitted(model, objective, solution.w, solution.certificate, solution.trace)
 
 
-def _check_unique(model: Model, objective: ChoiceObjective) -> None:
+def _check_unique(objective: ChoiceObjective, names: Callable[[], Sequence[str]]) -> None:
     """Refuse coefficients that the data say nothing about."""
-    p = model.sets.n_parameters
-    hessian = objective.hessian(np.zeros(p))
+    hessian = objective.hessian(np.zeros(objective.n_parameters))
     flat = flat_columns(hessian, objective.gauge)
     if len(flat):
-        names = model.names()
+        called = names()
         more = f" and {len(flat) - 5} more" if len(flat) > 5 else ""
         message = (
-            f"The data do not determine {', '.join(names[j] for j in flat[:5])}{more}: another "
+            f"The data do not determine {', '.join(called[j] for j in flat[:5])}{more}: another "
             "combination of coefficients has the same effect. Drop constant or repeated columns."
         )
         raise InputError(message)

@@ -148,7 +148,6 @@ def fit_pairs(
     design = PairDesign(len(kept), outcomes, options.order_effect, n_covariates)
     model = Model(
         sets=design.choice_sets(cells),
-        names=lambda: design.parameter_names(items[kept].tolist(), covariate_names),
         penalty=options.penalty,
         penalised=design.penalised(),
         gauge=design.gauge(component),
@@ -156,6 +155,7 @@ def fit_pairs(
     )
     fitted = fit_choices(
         model,
+        lambda: design.parameter_names(items[kept].tolist(), covariate_names),
         start=_start(start, kept, cells, design),
         tol=options.tol,
         max_passes=options.max_iter,

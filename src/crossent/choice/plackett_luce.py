@@ -223,13 +223,12 @@ class PlackettLuce(ScoreInference, BaseEstimator):  # type: ignore[misc]
         scores = np.arange(p) < n
         model = Model(
             sets=stages.sets,
-            names=lambda: names,
             penalty=float(self.penalty),
             penalised=scores,
             gauge=scores[None].astype(np.float64),
             exists=largest == 1,
         )
-        return fit_choices(model, tol=float(self.tol), max_passes=int(self.max_iter))
+        return fit_choices(model, lambda: names, tol=float(self.tol), max_passes=int(self.max_iter))
 
     def _keep(self, fit: RankingFit) -> None:
         self._fit = fit

@@ -24,6 +24,7 @@ import sklearn
 import skops
 import skops.io
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundException
 
 from crossent import __version__
@@ -42,11 +43,26 @@ TRUSTED = (
     "crossent.calibration.temperature.Temperature",
     "crossent.certificate.Certificate",
     "crossent.certificate.TracePoint",
+    "crossent.choice.alternatives.ChoiceTable",
+    "crossent.choice.bradley_terry.BradleyTerry",
+    "crossent.choice.comparisons.Cells",
+    "crossent.choice.comparisons.Comparisons",
+    "crossent.choice.conditional_logit.ConditionalLogit",
+    "crossent.choice.design.PairDesign",
+    "crossent.choice.fitting.Fitted",
+    "crossent.choice.fitting.Model",
+    "crossent.choice.outcomes.OutcomeTable",
+    "crossent.choice.pair_fit.PairFit",
+    "crossent.choice.plackett_luce.PlackettLuce",
+    "crossent.choice.plackett_luce.RankingFit",
+    "crossent.choice.rankings.Stages",
     "crossent.features.column_kinds.Column",
     "crossent.features.table_encoder.TableEncoder",
     "crossent.linear_model.softmax_regression.SoftmaxRegression",
     "crossent.linear_model.softmax_regression_cv.SoftmaxRegressionCV",
     "crossent.linear_model.schema.Schema",
+    "crossent.objectives.choice_sets.ChoiceSets",
+    "crossent.objectives.choice_sets.Layer",
 )
 """Our types that a model file may hold. Names, because naming them needs no import.
 
@@ -54,6 +70,7 @@ A `Status` is in a file only as its name inside a Certificate, which converts it
 cannot rebuild an enum's member, and the sentence that is its value may be reworded.
 """
 
+_NUMPYS = ("numpy.dtype",)  # scikit-learn's imputers keep one; it is read off an empty array
 _HEADER = "crossent.json"
 _SEAL = b"crossent sha256 "
 _DIGEST_LENGTH = 64
@@ -124,8 +141,7 @@ def save(model: BaseEstimator, path: str | os.PathLike[str], /) -> None:
             "crossent.SoftmaxRegression."
         )
         raise InputError(message)
-    if hasattr(model, "_skl_callbacks"):
-        model = _without_callbacks(model)
+    model = _without_callbacks(model)
     data = _sealed(_archive(model), _header(model))
     _try_out(data, model)
     write_atomically(path, data)
@@ -208,9 +224,17 @@ def _try_out(data: bytes, model: BaseEstimator) -> None:
 
 
 def _without_callbacks(model: BaseEstimator) -> BaseEstimator:
-    """A shallow copy without scikit-learn's callbacks, which are foreign types and of no use."""
-    bare: BaseEstimator = object.__new__(type(model))
+    """A shallow copy without scikit-learn's callbacks, which are foreign types and of no use.
+
+    So it is for the steps of a pipeline.
+    """
     attributes = {key: value for key, value in vars(model).items() if key != "_skl_callbacks"}
+    if isinstance(model, Pipeline):
+        attributes["steps"] = [
+            (name, _without_callbacks(step) if isinstance(step, BaseEstimator) else step)
+            for name, step in model.steps
+        ]
+    bare: BaseEstimator = object.__new__(type(model))
     vars(bare).update(attributes)
     return bare
 
@@ -218,7 +242,7 @@ def _without_callbacks(model: BaseEstimator) -> BaseEstimator:
 def _foreign_types(archive: bytes) -> list[str]:
     """Names of the archive's types that are neither ours nor trusted by skops."""
     found = skops.io.get_untrusted_types(data=archive)
-    return sorted(set(found) - set(TRUSTED))
+    return sorted(set(found) - {*TRUSTED, *_NUMPYS})
 
 
 def _header(model: BaseEstimator) -> bytes:
@@ -289,7 +313,7 @@ def _opened(data: bytes, path: Path) -> Any:
 def _rebuilt(data: bytes, version: str, path: Path) -> Any:
     """The object in a sealed archive, if all its types are trusted."""
     try:
-        return skops.io.loads(data, trusted=list(TRUSTED))
+        return skops.io.loads(data, trusted=[*TRUSTED, *_NUMPYS])
     except UntrustedTypesFoundException as error:
         foreign = ", ".join(_foreign_types(data))
         message = (
