@@ -64,9 +64,11 @@ def push(state: int, symbols: Sequence[int], counts: Counts, bits: int, /) -> tu
     >>> push(START, [1, 0], np.array([[3, 1], [2, 2]], dtype=np.uint32), 2)
     (17179869187, [])
     """
+    places = np.arange(len(counts)), np.asarray(symbols, dtype=np.int64)
+    chosen = counts[places].astype(np.int64)
+    starts = np.cumsum(counts, axis=1, dtype=np.int64)[places] - chosen
     words = []
-    for symbol, row in zip(reversed(symbols), counts[::-1], strict=True):
-        count, start = int(row[symbol]), int(row[:symbol].sum(dtype=np.int64))
+    for count, start in zip(chosen[::-1].tolist(), starts[::-1].tolist(), strict=True):
         if state >= count << (63 - bits):
             words.append(state % 2**WORD_BITS)
             state >>= WORD_BITS
@@ -107,13 +109,12 @@ def pop(
     True
     """
     symbols = []
-    for row in counts:
-        ends = np.cumsum(row, dtype=np.int64)
+    for row, ends in zip(counts, np.cumsum(counts, axis=1, dtype=np.int64), strict=True):
         slot = state % 2**bits
-        symbol = int(np.searchsorted(ends, slot, side="right"))
-        count = int(row[symbol])
+        symbol = int(ends.searchsorted(slot, side="right"))
+        count, start = int(row[symbol]), int(ends[symbol]) - int(row[symbol])
         symbols.append(symbol)
-        state = count * (state >> bits) + slot - (int(ends[symbol]) - count)
+        state = count * (state >> bits) + slot - start
         if state < START:
             if position >= len(words):
                 raise CodeError(MISSING_WORD)

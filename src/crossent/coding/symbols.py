@@ -27,7 +27,8 @@ Words = npt.NDArray[np.uint32]
 _ENTRIES_AT_ONCE = 2**22
 """Counts of a block of rows."""
 _COMPILED_FROM = 2**18
-"""Entries of counts; plain Python takes 0.1 s for as many in rows of ten."""
+"""Entries of counts; plain Python takes 0.1 s to decode as many in rows of ten."""
+_COMPILED_FROM_ROWS = 2**16
 
 
 def encode_symbols(symbols: Any, counts: Any, /) -> bytes:
@@ -160,7 +161,7 @@ def is_worth_compiling(n: int, q: int, /) -> bool:
     >>> is_worth_compiling(100, 10), is_worth_compiling(1_000_000, 10)
     (False, True)
     """
-    return n * q >= _COMPILED_FROM
+    return n >= _COMPILED_FROM_ROWS or n * q >= _COMPILED_FROM
 
 
 def push(
