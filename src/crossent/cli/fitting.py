@@ -1,18 +1,24 @@
 """``crossent fit``: from data to a saved model, an evaluation and a report."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from crossent.certificate import Certificate, Status
+from crossent.cli.encoding import Encoded, encode, remember
 from crossent.cli.files import check_outputs
 from crossent.cli.interrupt import PassWatcher, stop_on_interrupt
 from crossent.cli.messages import Messages
 from crossent.cli.outcome import ExitCode, shown_warnings
 from crossent.cli.output import print_json, stdout
 from crossent.cli.rows import Split, split_rows
-from crossent.cli.summary import certificate_record, certificate_text, evaluation_table
-from crossent.datasets import open_dataset
+from crossent.cli.summary import (
+    certificate_record,
+    certificate_text,
+    columns_table,
+    evaluation_table,
+)
+from crossent.datasets import Reading, open_dataset
 from crossent.inspection import Evaluation, class_frequencies, evaluate
 from crossent.linear_model import SoftmaxRegression
 from crossent.persistence import save
@@ -28,7 +34,11 @@ class FitRequest:
     Attributes
     ----------
     data : str
-    target, test : str or None
+    reading : Reading
+        How a table, or a folder of images, is to be read.
+    encoder : dict
+        Arguments of `TableEncoder`.
+    test : str or None
     seed : int
         Of the split and of the solver's sampling.
     model, report : Path or None
@@ -40,7 +50,8 @@ class FitRequest:
     """
 
     data: str
-    target: str | None
+    reading: Reading
+    encoder: dict[str, Any]
     test: str | None
     seed: int
     model: Path | None
@@ -60,26 +71,35 @@ def run_fit(request: FitRequest, messages: Messages) -> ExitCode:
     if request.report is not None:
         require_matplotlib()
     with messages.moving_line(f"reading {request.data}"):
-        data = open_dataset(request.data, target=request.target)
-        split = split_rows(data, request.test, target=request.target, seed=request.seed)
+        data = open_dataset(request.data, reading=request.reading)
+        split = split_rows(data, request.test, reading=request.reading, seed=request.seed)
+    with messages.moving_line("encoding"), shown_warnings(messages):
+        source = test_file if split.kind == "file" else request.data
+        encoded = encode(split.data, request.encoder, test_source=source or request.data)
     with shown_warnings(messages):
-        model = _fit(request, split, messages)
+        classifier = _fit(request, encoded, messages)
+    model = encoded.model(classifier)
     if request.model is not None:
         save(model, request.model)
     try:
-        evaluations = _judge(request, model, split, messages)
+        evaluations = _judge(classifier, encoded, messages)
+        if request.report is not None:
+            with messages.moving_line("reporting"), shown_warnings(messages):
+                _report(request.report, model, split, encoded, request.command)
     except KeyboardInterrupt:
         if request.model is not None:
             messages.warn(f"the model was saved as {request.model}; the rest was interrupted")
         raise
-    _print(request, split, model.certificate_, evaluations)
-    return _exit_code(model.certificate_)
+    _print(request, split, encoded, classifier.certificate_, evaluations)
+    return _exit_code(classifier.certificate_)
 
 
-def _fit(request: FitRequest, split: Split, messages: Messages) -> SoftmaxRegression:
+def _fit(request: FitRequest, encoded: Encoded, messages: Messages) -> SoftmaxRegression:
     """Fit while showing each pass; Ctrl-C stops after the running one."""
-    data = split.data
+    data = encoded.data
     model = SoftmaxRegression(**request.estimator, random_state=request.seed)
+    if data.y_train.ndim == 2:
+        model.set_params(classes=list(data.target))
 
     def announce() -> None:
         messages.say("stopping after this pass; press Ctrl-C again to abort and write nothing")
@@ -88,50 +108,53 @@ def _fit(request: FitRequest, split: Split, messages: Messages) -> SoftmaxRegres
         model.set_callbacks(PassWatcher(show, stop, model.tol))
         model.fit(data.X_train, data.y_train)
     # The arrays have no names; with those of the data set, columns of other tables can be found.
-    model.schema_ = replace(model.schema_, names=data.feature_names)
+    remember(model, encoded)
     return model
 
 
-def _judge(
-    request: FitRequest, model: SoftmaxRegression, split: Split, messages: Messages
-) -> dict[str, Evaluation]:
-    """Evaluate on the training rows, and the test rows if there are any; write the report."""
-    data = split.data
+def _judge(model: SoftmaxRegression, encoded: Encoded, messages: Messages) -> dict[str, Evaluation]:
+    """Evaluate on the training rows, and the test rows if there are any."""
+    data = encoded.data
     with messages.moving_line("evaluating"), shown_warnings(messages):
         known = class_frequencies(data.y_train, classes=model.classes_)
         found = {"train": evaluate(model, data.X_train, data.y_train, class_frequencies=known)}
         if data.X_test is not None:
             found["test"] = evaluate(model, data.X_test, data.y_test, class_frequencies=known)
-        if request.report is not None:
-            _report(request.report, model, split, request.command)
     return found
 
 
-def _report(path: Path, model: SoftmaxRegression, split: Split, command: str) -> None:
+def _report(path: Path, model: Any, split: Split, encoded: Encoded, command: str) -> None:
+    """The report takes the rows as they came: it shows them, and encodes them itself."""
     data = split.data
     write_report(
         path,
         model,
         train=(data.X_train, data.y_train),
         test=None if data.X_test is None else (data.X_test, data.y_test),
-        details=ReportDetails.from_dataset(data, test_rows=split.sentence, command=command),
+        details=ReportDetails.from_dataset(encoded.data, test_rows=split.sentence, command=command),
     )
 
 
 def _print(
     request: FitRequest,
     split: Split,
+    encoded: Encoded,
     certificate: Certificate,
     evaluations: dict[str, Evaluation],
 ) -> None:
     if request.as_json:
-        print_json(_record(request, split, certificate, evaluations))
+        print_json(_record(request, split, encoded, certificate, evaluations))
         return
     console = stdout()
-    rows, features = split.data.X_train.shape
+    rows, features = encoded.data.X_train.shape
     q = next(iter(evaluations.values())).n_classes
     console.print(f"{split.data.name}: {rows} rows to fit, {features} features, {q} classes")
-    console.print(f"Test: {split.sentence}. {split.data.preprocessing}")
+    console.print(f"Test: {split.sentence}. {encoded.data.preprocessing}")
+    for remark in split.data.remarks:
+        console.print(remark)
+    if encoded.encoder is not None:
+        console.print()
+        console.print(columns_table(encoded.encoder))
     console.print()
     console.print(certificate_text(certificate))
     console.print()
@@ -144,17 +167,20 @@ def _print(
 def _record(
     request: FitRequest,
     split: Split,
+    encoded: Encoded,
     certificate: Certificate,
     evaluations: dict[str, Evaluation],
 ) -> dict[str, Any]:
     """The JSON object; docs/cli.md lists its fields."""
-    data = split.data
+    data = encoded.data
     return {
         "data": {
             "name": data.name,
             "source": data.source,
             "preprocessing": data.preprocessing,
             "n_features": data.X_train.shape[1],
+            "remarks": list(data.remarks),
+            "columns": [asdict(column) for column in getattr(encoded.encoder, "columns_", ())],
             "test": {"kind": split.kind, "sentence": split.sentence},
         },
         "certificate": certificate_record(certificate),

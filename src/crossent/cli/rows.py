@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crossent.datasets import Dataset, open_dataset
+from crossent.cli.tables import Wanted, labelled_rows
+from crossent.datasets import Dataset, Reading, is_table, open_dataset, tables_installed
 from crossent.errors import InputError
 
 __all__ = ["Part", "Split", "feature_names", "part_of", "select_features", "split_rows"]
@@ -44,14 +45,17 @@ class Part:
     y : ndarray, shape (n,), or None
     sentence : str
         Which rows they are.
+    names : tuple of str or None
+        Of the rows, such as the files of images.
     """
 
     X: npt.NDArray[Any]
     y: npt.NDArray[Any] | None
     sentence: str
+    names: tuple[str, ...] | None = None
 
 
-def split_rows(data: Dataset, test: str | None, *, target: str | None, seed: int) -> Split:
+def split_rows(data: Dataset, test: str | None, *, reading: Reading, seed: int) -> Split:
     """Decide which rows test the model.
 
     Parameters
@@ -60,15 +64,16 @@ def split_rows(data: Dataset, test: str | None, *, target: str | None, seed: int
     test : str or None
         A share of the rows between 0 and 1 (0: no test), or a file. None: the test set that comes
         with the data, else a quarter of the rows.
-    target : str or None
-        Name of the target column, for a file.
+    reading : Reading
+        How a file is to be read.
     seed : int
         Of the generator that picks the share.
     """
     share = _share(test)
     if share is None and test is not None:
-        return _with_file(data, test, target)
+        return _known_classes(_with_file(data, test, reading), test)
     if share is None and data.X_test is not None:
+        _known_classes(Split(data, "given", ""), f"the test set of {data.name}")
         return Split(data, "given", f"{len(data.X_test)} rows of its own test set")
     if share == 0:
         alone = replace(data, X_test=None, y_test=None)
@@ -85,10 +90,15 @@ def part_of(data: Dataset, part: str, /) -> Part:
         which = "training rows" if data.X_test is not None else "rows"
         return Part(data.X_train, data.y_train, f"{len(data.y_train)} {which} of {data.name}")
     if part == "all":
-        X = np.concatenate([data.X_train, data.X_test])
+        X = _stacked(data.X_train, data.X_test)
         y = np.concatenate([data.y_train, np.asarray(data.y_test)])
         return Part(X, y, f"all {len(X)} rows of {data.name}")
     return Part(data.X_test, data.y_test, f"{len(data.X_test)} test rows of {data.name}")
+
+
+def _stacked(first: Any, second: Any) -> Any:
+    """Two arrays or two frames, one below the other."""
+    return first.vstack(second) if hasattr(first, "vstack") else np.concatenate([first, second])
 
 
 def feature_names(model: Any, /) -> tuple[str, ...] | None:
@@ -157,18 +167,46 @@ def _share(test: str | None) -> float | None:
     return share
 
 
-def _with_file(data: Dataset, path: str, target: str | None) -> Split:
-    other = open_dataset(path, target=target)
-    X = _in_order(other.X_train, other.feature_names, data.feature_names, path, data.name)
-    sentence = f"{len(other.y_train)} rows of {Path(path).name}"
-    return Split(replace(data, X_test=X, y_test=other.y_train), "file", sentence)
+def _with_file(data: Dataset, path: str, reading: Reading) -> Split:
+    """Test rows from a file like the training data's."""
+    if is_table(path) and tables_installed():
+        form = "numbers" if isinstance(data.X_train, np.ndarray) else "cells"
+        wanted = Wanted(data.feature_names, form, data.name)
+        named = reading if reading.target_columns else replace(reading, target=data.target[0])
+        X, y, dropped = labelled_rows(path, named, wanted)
+    else:
+        other = open_dataset(path, reading=reading)
+        X = _in_order(other.X_train, other.feature_names, data.feature_names, path, data.name)
+        y, dropped = other.y_train, 0
+    sentence = f"{len(y)} rows of {Path(path).name}"
+    sentence += f" ({dropped} without a class were left out)" if dropped else ""
+    return Split(replace(data, X_test=X, y_test=y), "file", sentence)
+
+
+def _known_classes(split: Split, source: str) -> Split:
+    """The split, if every class of the test rows is one of the training rows."""
+    y = np.asarray(split.data.y_test)
+    if y.ndim != 1 or split.data.y_train.ndim != 1:
+        return split
+    unknown = ~np.isin(y, split.data.y_train)
+    if unknown.any():
+        row = int(np.flatnonzero(unknown)[0])
+        n_classes = len(np.unique(y[unknown]))
+        message = (
+            f"{source}: row {row} has class {y[row].item()!r}, which no training row has "
+            f"({unknown.sum()} rows of {n_classes} such classes). A model gives such a class no "
+            "probability: leave those rows out, or add training rows."
+        )
+        raise InputError(message)
+    return split
 
 
 def _held_out(data: Dataset, share: float, seed: int) -> Split:
     """Hold out a share of each class, at least one row of each and never all."""
     rng = np.random.default_rng(seed)
-    classes, labels, counts = np.unique(data.y_train, return_inverse=True, return_counts=True)
-    if counts.min() < 2:
+    names = data.y_train if data.y_train.ndim == 1 else data.classes[data.y_train.argmax(axis=1)]
+    classes, labels, counts = np.unique(names, return_inverse=True, return_counts=True)
+    if counts.min() < 2 and data.y_train.ndim == 1:
         lonely = classes[counts.argmin()]
         message = (
             f"Class {lonely} has a single row, which cannot be both fitted and tested. "
@@ -180,6 +218,7 @@ def _held_out(data: Dataset, share: float, seed: int) -> Split:
         size = min(max(round(share * count), 1), count - 1)
         test[rng.permutation(np.flatnonzero(labels == label))[:size]] = True
     X, y = data.X_train, data.y_train
-    split = replace(data, X_train=X[~test], y_train=y[~test], X_test=X[test], y_test=y[test])
+    fit, held = np.flatnonzero(~test), np.flatnonzero(test)  # frames take numbers of rows
+    split = replace(data, X_train=X[fit], y_train=y[fit], X_test=X[held], y_test=y[held])
     sentence = f"{test.sum()} rows held out, {share:g} of each class, seed {seed}"
     return Split(split, "fraction", sentence)

@@ -13,7 +13,7 @@ from rich.text import Text
 from crossent.certificate import Certificate
 from crossent.inspection import Evaluation, certificate_in_words, verdict
 
-__all__ = ["certificate_record", "certificate_text", "evaluation_table"]
+__all__ = ["certificate_record", "certificate_text", "columns_table", "evaluation_table"]
 
 _LOG_2 = math.log(2)
 
@@ -37,6 +37,17 @@ def certificate_text(certificate: Certificate, /) -> Group:
         Text.assemble("Certificate: ", (short.badge, style), effort),
         *(Padding(sentence, (0, 0, 0, 2), expand=False) for sentence in sentences),
     )
+
+
+def columns_table(encoder: Any, /) -> Table:
+    """What each column of a table was taken for, and why."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for heading in ("column", "taken as", "because", "missing"):
+        table.add_column(heading, justify="right" if heading == "missing" else "left")
+    for column in encoder.columns_:
+        kind = "left out" if column.kind == "drop" else column.kind
+        table.add_row(column.name, kind, column.reason, str(column.missing or ""))
+    return table
 
 
 def evaluation_table(evaluations: Mapping[str, Evaluation], /) -> Table:
@@ -66,6 +77,7 @@ def _cells(evaluation: Evaluation) -> dict[str, str]:
     }
     if evaluation.soft_targets:
         cells["  of the targets themselves, nats"] = _short(evaluation.target_entropy)
+        cells["  above that: KL divergence, nats"] = _short(evaluation.divergence)
     return cells
 
 

@@ -1,5 +1,6 @@
 """Named data sets, and readers for tables and images, each checked where it enters."""
 
+from crossent.datasets._arrow import require_tables, tables_installed
 from crossent.datasets.catalogue import DatasetDescription, describe, names
 from crossent.datasets.columns import (
     MISSING_MARKS,
@@ -15,13 +16,16 @@ from crossent.datasets.dataset import Dataset
 from crossent.datasets.doors import is_table, load, open_dataset
 from crossent.datasets.frames import as_frame, frame_columns, read_frame, stream_frames
 from crossent.datasets.idx import read_idx, read_idx_pair
+from crossent.datasets.reading import Reading
 from crossent.datasets.table import csv_columns, read_csv, read_csv_features
+from crossent.datasets.tabular import number_matrix, table_targets, target_names
 
 __all__ = [
     "MISSING_MARKS",
     "CellError",
     "Dataset",
     "DatasetDescription",
+    "Reading",
     "as_frame",
     "csv_columns",
     "describe",
@@ -29,13 +33,18 @@ __all__ = [
     "is_table",
     "load",
     "names",
+    "number_matrix",
     "open_dataset",
     "read_csv",
     "read_csv_features",
     "read_frame",
     "read_idx",
     "read_idx_pair",
+    "require_tables",
     "stream_frames",
+    "table_targets",
+    "tables_installed",
+    "target_names",
     "to_booleans",
     "to_dates",
     "to_names",

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ def uncompressed_stream(path: Path, /) -> Iterator[IO[bytes]]:
     try:
         empty = path.stat().st_size == 0
         kind = compression_of(path)
-        stream = _opened(path, kind)
+        stream = io.BytesIO() if empty else _opened(path, kind)
     except OSError as error:
         message = f"{path}: cannot be read: {error.strerror or error}."
         raise DatasetError(message) from error

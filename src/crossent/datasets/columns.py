@@ -6,7 +6,7 @@ does not fit.
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from crossent.datasets.frames import line_of_row
@@ -59,7 +59,7 @@ class CellError(InputError):
 
 
 def typed_frame(
-    frame: "polars.DataFrame", /, *, as_text: Collection[str] = ()
+    frame: "polars.DataFrame", /, *, kinds: Mapping[str, str] | None = None
 ) -> "polars.DataFrame":
     """Text columns that hold nothing but numbers, booleans or dates, as what they hold.
 
@@ -71,8 +71,9 @@ def typed_frame(
     Parameters
     ----------
     frame : polars.DataFrame
-    as_text : collection of str
-        Columns that stay text whatever they hold.
+    kinds : mapping of str to str, optional
+        What some columns are: "number", "boolean", "date" or "time", which they are then read as,
+        or "category" or "text", which stay text.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def typed_frame(
     Raises
     ------
     CellError
-        A column mixes numbers and other text.
+        A column mixes numbers and other text, or has a cell that is not of the kind given.
 
     Examples
     --------
@@ -94,11 +95,23 @@ def typed_frame(
     """
     import polars
 
-    columns = [
-        _typed(series) if series.dtype == polars.String and series.name not in as_text else series
-        for series in frame.get_columns()
-    ]
-    return polars.DataFrame(columns)
+    given = kinds or {}
+    return polars.DataFrame([_read_as(s, given.get(s.name)) for s in frame.get_columns()])
+
+
+def _read_as(series: "polars.Series", kind: str | None) -> "polars.Series":
+    """A column as the kind asks for; without one, as what its cells are."""
+    import polars
+
+    if kind == "number":
+        return to_numbers(series)
+    if kind == "boolean":
+        return to_booleans(series).cast(polars.Boolean)
+    if kind in ("date", "time"):
+        return to_dates(series)
+    if kind in ("category", "text"):
+        return to_names(series)
+    return _typed(series) if series.dtype == polars.String else series
 
 
 def _typed(series: "polars.Series") -> "polars.Series":

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crossent.typing import FloatArray
-
 __all__ = ["Dataset"]
 
 
@@ -21,21 +19,25 @@ class Dataset:
     Attributes
     ----------
     name : str
-    X_train : ndarray, shape (n, d)
-        float32 or float64.
-    y_train : ndarray, shape (n,)
-        Labels: int64, or strings.
-    X_test, y_test : ndarray or None
+    X_train : ndarray or polars.DataFrame, shape (n, d)
+        float32 or float64; a frame where a table has columns that are no numbers, or gaps.
+    y_train : ndarray, shape (n,) or (n, q)
+        Labels: int64, booleans or strings; or distributions over the columns of `target`.
+    X_test, y_test : as X_train and y_train, or None
         The test set that comes with the data; None where there is none.
     feature_names : tuple of str, length d
     class_names : tuple of str or None
         Display names of the classes, in the order of the sorted labels; None where the labels
         speak for themselves.
-    image_shape : (int, int) or None
-        Height and width, if every row is an image with its pixels in row-major order.
+    image_shape : (int, int) or (int, int, 3) or None
+        Height and width, and 3 for colours, if every row is an image; pixels in row-major order.
     preprocessing : str
         One sentence: what was done to the values of the source.
     description, licence, source : str
+    target : tuple of str
+        Name of the table's column that holds the class, or of those that hold the classes' votes.
+    remarks : tuple of str
+        Sentences: what a reader should know, such as how many rows were left out.
 
     Examples
     --------
@@ -46,19 +48,21 @@ class Dataset:
     """
 
     name: str
-    X_train: FloatArray
+    X_train: Any
     y_train: npt.NDArray[Any]
-    X_test: FloatArray | None
+    X_test: Any
     y_test: npt.NDArray[Any] | None
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...] | None
-    image_shape: tuple[int, int] | None
+    image_shape: tuple[int, ...] | None
     preprocessing: str
     description: str
     licence: str
     source: str
+    target: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def classes(self) -> npt.NDArray[Any]:
-        """The distinct training labels, sorted, shape (q,)."""
-        return np.unique(self.y_train)
+        """The distinct training labels, sorted, or the names of the target columns, shape (q,)."""
+        return np.unique(self.y_train) if self.y_train.ndim == 1 else np.array(self.target)

@@ -1,14 +1,18 @@
 """The two ways in: a data set by its name, and whatever a name or a path stands for."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+from crossent.datasets._arrow import require_tables, tables_installed
 from crossent.datasets._files import first_bytes
 from crossent.datasets.bundled import load_bundled
 from crossent.datasets.catalogue import describe, names, nearest
 from crossent.datasets.dataset import Dataset
 from crossent.datasets.images import load_images, open_images
+from crossent.datasets.reading import Reading
 from crossent.datasets.table import read_csv
+from crossent.datasets.tabular import read_table
 from crossent.errors import DatasetError, InputError
 
 __all__ = ["is_table", "load", "open_dataset"]
@@ -56,6 +60,7 @@ def open_dataset(
     /,
     *,
     target: str | None = None,
+    reading: Reading | None = None,
     data_home: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """The data set that a name, a CSV table's path or an IDX images' path stands for.
@@ -66,15 +71,20 @@ def open_dataset(
         A name that `load` takes (a file of the same name is reached as ``./iris``); the path
         of an IDX file of images, whose labels are found beside it (``train-images…`` →
         ``train-labels…``) as is a test pair (``t10k-images…`` or ``test-images…``); or the
-        path of a CSV table. What a file is, is read from its first bytes.
+        path of a table: CSV or TSV, compressed or not, Parquet or Arrow. What a file is, is read
+        from its first bytes.
     target : str, optional
         Name of the table's target column; by default the last one. Only for tables.
+    reading : Reading, optional
+        What else is to be known about a table; `target` may be said there as well.
     data_home : path-like, optional
         As for `load`.
 
     Returns
     -------
     Dataset
+        Of a table with columns that are no numbers, or gaps, the rows are a polars frame: see
+        `crossent.features.TableEncoder`.
 
     Raises
     ------
@@ -89,8 +99,10 @@ def open_dataset(
     >>> datasets.open_dataset("wine").X_train.shape
     (178, 13)
     """
+    how = reading or Reading()
+    how = how if target is None else replace(how, target=target)
     if name_or_path in names():
-        _refuse_target(target, f"the data set {name_or_path!r}")
+        _refuse_options(how, f"the data set {name_or_path!r}")
         return load(str(name_or_path), data_home=data_home)
     path = Path(name_or_path)
     if path.is_dir():
@@ -99,9 +111,13 @@ def open_dataset(
     if not path.exists():
         raise DatasetError(_absence(str(name_or_path), path))
     if first_bytes(path, 2) == b"\x00\x00":
-        _refuse_target(target, f"the images in {path}")
+        _refuse_options(how, f"the images in {path}")
         return open_images(path)
-    return read_csv(path, target=target)
+    if tables_installed():
+        return read_table(path, how)
+    if how != Reading(target=how.target):
+        require_tables()
+    return read_csv(path, target=how.target)
 
 
 def is_table(name_or_path: str | os.PathLike[str], /) -> bool:
@@ -118,13 +134,16 @@ def is_table(name_or_path: str | os.PathLike[str], /) -> bool:
     return first_bytes(Path(name_or_path), 2) != b"\x00\x00"
 
 
-def _refuse_target(target: str | None, subject: str) -> None:
-    """Refuse a target column where there is no choice of one."""
-    if target is not None:
+def _refuse_options(reading: Reading, subject: str) -> None:
+    """Refuse a target column, and whatever else is about columns, where there are none."""
+    if reading.target is not None:
         message = (
-            f"target={target!r} was given, but {subject} has its own labels; a target column is "
-            "chosen only in a table. Leave it out."
+            f"target={reading.target!r} was given, but {subject} has its own labels; a target "
+            "column is chosen only in a table. Leave it out."
         )
+        raise InputError(message)
+    if reading.is_of_tables:
+        message = f"columns were named, but {subject} has none to choose from. Leave them out."
         raise InputError(message)
 
 

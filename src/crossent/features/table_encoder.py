@@ -186,6 +186,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return np.array(feature_names(self.transformer_), dtype=object)
 
+    def text_features(self) -> npt.NDArray[np.bool_]:
+        """Which encoded columns are TF-IDF of text, shape (d,)."""
+        check_is_fitted(self)
+        parts = self.transformer_.output_indices_
+        found = np.zeros(max(part.stop for part in parts.values()), dtype=bool)
+        for name, part in parts.items():
+            found[part] |= name.startswith("text ")
+        return found
+
     def _choices(self) -> Choices:
         """The parameters, checked."""
         for name in ("min_frequency", "min_documents"):

@@ -13,12 +13,27 @@ from crossent.inspection.evaluation import (
     evaluation,
     wilson_interval,
 )
+from crossent.inspection.label_errors import (
+    ConfidentJoint,
+    confident_joint,
+    out_of_fold_predictions,
+    suspicious_labels,
+)
+from crossent.inspection.pipelines import classifier_of, encoded_rows, encoder_of
 from crossent.inspection.predictions import Predictions, predict_rows
-from crossent.inspection.reliability import Reliability, reliability
+from crossent.inspection.reliability import (
+    CalibrationErrors,
+    Reliability,
+    calibration_errors,
+    class_reliability,
+    reliability,
+)
 from crossent.inspection.surprise import SurprisingRow, surprising_rows, top_losses
 from crossent.inspection.words import Verdict, certificate_in_words, verdict
 
 __all__ = [
+    "CalibrationErrors",
+    "ConfidentJoint",
     "ConfusedPair",
     "Confusion",
     "Evaluation",
@@ -27,16 +42,24 @@ __all__ = [
     "RowDependence",
     "SurprisingRow",
     "Verdict",
+    "calibration_errors",
     "certificate_in_words",
     "class_frequencies",
+    "class_reliability",
+    "classifier_of",
+    "confident_joint",
     "confusion",
+    "encoded_rows",
+    "encoder_of",
     "evaluate",
     "evaluation",
     "most_confused",
+    "out_of_fold_predictions",
     "predict_rows",
     "reliability",
     "row_dependence",
     "surprising_rows",
+    "suspicious_labels",
     "top_losses",
     "verdict",
     "wilson_interval",

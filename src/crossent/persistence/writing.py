@@ -3,11 +3,14 @@
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from crossent.errors import InputError
 
-__all__ = ["check_writable", "write_atomically"]
+__all__ = ["check_writable", "write_atomically", "written_atomically"]
 
 
 def check_writable(path: str | os.PathLike[str], /) -> None:
@@ -53,11 +56,34 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, /) -> None:
     OSError
         If its folder is missing, may not be written to, or is full.
     """
+    with written_atomically(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def written_atomically(path: str | os.PathLike[str], /) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, which gets its name when the block ends without an error.
+
+    Parameters and errors as `write_atomically`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from crossent.persistence import written_atomically
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "a.txt")
+    ...     with written_atomically(path) as file:
+    ...         _ = file.write(b"one ")
+    ...         _ = file.write(b"two")
+    ...         before = path.exists()
+    ...     before, path.read_text()
+    (False, 'one two')
+    """
     destination = _destination(path)
     temporary = _create_beside(destination)
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if destination.exists():

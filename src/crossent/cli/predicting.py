@@ -1,0 +1,212 @@
+"""``crossent predict``: classes and probabilities of rows, a table's piece by piece."""
+
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from crossent.cli.files import check_outputs
+from crossent.cli.messages import Messages
+from crossent.cli.models import (
+    in_the_models_terms,
+    labelled,
+    load_classifier,
+    reading_for,
+    wanted_of,
+)
+from crossent.cli.outcome import shown_warnings
+from crossent.cli.output import plain
+from crossent.cli.rows import Part, feature_names, select_features
+from crossent.cli.tables import Wanted, cells_named, rows_wanted
+from crossent.datasets import (
+    Reading,
+    csv_columns,
+    frame_columns,
+    is_table,
+    read_csv_features,
+    stream_frames,
+    table_targets,
+    target_names,
+)
+from crossent.inspection import predict_rows
+from crossent.persistence import written_atomically
+
+__all__ = ["Prediction", "run_predict"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about some rows.
+
+    Attributes
+    ----------
+    y : ndarray, shape (n,), or None
+        The rows' own classes, where they are known.
+    classes : ndarray, shape (q,)
+    log_probabilities : ndarray, shape (n, q)
+    surprisal : ndarray, shape (n,), or None
+        In nats; None where the classes of the rows are not known, NaN where the model does not
+        know a row's class.
+    names : sequence of str or None
+        Of the rows, such as the files of images.
+    """
+
+    y: npt.NDArray[Any] | None
+    classes: npt.NDArray[Any]
+    log_probabilities: npt.NDArray[np.float64]
+    surprisal: npt.NDArray[np.float64] | None
+    names: tuple[str, ...] | None = None
+
+
+def run_predict(
+    model_file: Path,
+    data: str,
+    messages: Messages,
+    *,
+    reading: Reading,
+    part: str,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Write class and probabilities of each row, and its surprisal where its class is known."""
+    check_outputs({"--output": output}, {"MODEL": str(model_file), "DATA": data})
+    rows = unknown = 0
+    with messages.moving_line(f"reading {data}") as show, shown_warnings(messages):
+        model = load_classifier(model_file)
+        with _destination(output) as file:
+            for piece in _predictions(model, data, reading, part):
+                _write(piece, file, as_json=as_json, header=rows == 0)
+                rows += len(piece.log_probabilities)
+                unknown += 0 if piece.surprisal is None else int(np.isnan(piece.surprisal).sum())
+                show(f"{rows} rows predicted")
+    if unknown:
+        messages.warn(
+            f"{unknown} of {rows} rows have a class that the model does not know; their surprisal "
+            "is left empty."
+        )
+    if output is not None:
+        messages.say(f"{rows} rows of {Path(data).name}: written to {output}")
+
+
+@contextmanager
+def _destination(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that appears complete or not at all."""
+    if output is None:
+        yield sys.stdout
+        return
+    with written_atomically(output) as binary:
+        text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
+        yield text
+        text.detach().flush()
+
+
+def _predictions(model: Any, data: str, reading: Reading, part: str) -> Iterator[Prediction]:
+    """Predictions of all rows, those of a table in pieces that fit into memory."""
+    wanted = wanted_of(model, data)
+    if wanted is None:
+        yield _predicted(model, _whole(model, data, reading, part))
+        return
+    known = _reading_of_targets(model, data, reading, wanted)
+    skipped = 0
+    for frame in stream_frames(data):
+        X = rows_wanted(frame, wanted, source=data, skipped=skipped)
+        y = None if known is None else _classes(model, frame, known, data)
+        with cells_named(data, skipped=skipped):
+            yield _predicted(model, Part(X, y, data))
+        skipped += len(frame)
+
+
+def _reading_of_targets(model: Any, data: str, reading: Reading, wanted: Wanted) -> Reading | None:
+    """Where the table has the rows' classes; None if nowhere."""
+    columns = frame_columns(data)
+    if reading.target is not None:
+        return reading
+    remembered = reading_for(model, reading)
+    if remembered.target_columns:
+        return None  # a row with votes has no class of which to tell the surprisal
+    if remembered.target is not None:
+        return remembered if remembered.target in columns else None
+    return None if columns[-1] in wanted.names else reading
+
+
+def _classes(model: Any, frame: Any, reading: Reading, data: str) -> npt.NDArray[Any]:
+    """Class of each row; text that no model knows where there is none."""
+    lenient = Reading(target=reading.target, drop_unlabelled=True)
+    names = target_names(tuple(frame.columns), lenient, Path(data))
+    y, labelled_rows = table_targets(frame, names, lenient, Path(data))
+    y = np.asarray(in_the_models_terms(model, y))
+    return y if labelled_rows.all() else np.where(labelled_rows, y.astype(object), "")
+
+
+def _whole(model: Any, data: str, reading: Reading, part: str) -> Part:
+    """Rows with their classes, or without where a table does not have them."""
+    if reading.target is not None or not is_table(data):
+        return labelled(model, data, reading, part)
+    columns = csv_columns(data)
+    names = feature_names(model)
+    last = len(columns) == model.n_features_in_ if names is None else columns[-1] in names
+    target = reading_for(model, reading).target
+    if not last and (target is None or target in columns):
+        return labelled(model, data, reading, part)
+    X, found = read_csv_features(data)
+    return Part(select_features(model, X, found, source=data), None, Path(data).name)
+
+
+def _predicted(model: Any, rows: Part) -> Prediction:
+    """Log-probabilities, and surprisal where the class is known to the model."""
+    if rows.y is None or rows.y.ndim == 2:
+        return Prediction(None, model.classes_, model.predict_log_proba(rows.X), None, rows.names)
+    known = np.isin(rows.y.astype(model.classes_.dtype, copy=False), model.classes_)
+    if known.all():
+        found = predict_rows(model, rows.X, rows.y)
+        return Prediction(
+            rows.y, found.classes, found.log_probabilities, found.surprisal, rows.names
+        )
+    log_probabilities = model.predict_log_proba(rows.X)
+    labels = np.searchsorted(model.classes_, rows.y[known].astype(model.classes_.dtype))
+    surprisal = np.full(len(known), np.nan)
+    surprisal[known] = -log_probabilities[known, labels]
+    return Prediction(rows.y, model.classes_, log_probabilities, surprisal, rows.names)
+
+
+def _write(prediction: Prediction, file: TextIO, *, as_json: bool, header: bool) -> None:
+    if as_json:
+        for record in _records(prediction):
+            file.write(json.dumps(plain(record), ensure_ascii=False, allow_nan=False) + "\n")
+        return
+    writer = csv.writer(file, lineterminator="\n")
+    if header:
+        named = ["file"] if prediction.names is not None else []
+        extra = ["target", "surprisal"] if prediction.surprisal is not None else []
+        probabilities = (f"probability_{name}" for name in prediction.classes)
+        writer.writerow([*named, "class", *extra, *probabilities])
+    for record in _records(prediction):
+        values = record.pop("probabilities").values()
+        writer.writerow([*record.values(), *values])
+
+
+def _records(prediction: Prediction) -> Iterator[dict[str, Any]]:
+    """One record a row; plain Python values, so that CSV holds the shortest exact decimals."""
+    names = prediction.classes.tolist()
+    chosen = prediction.log_probabilities.argmax(axis=1).tolist()
+    probabilities = np.exp(prediction.log_probabilities)
+    for row, label in enumerate(chosen):
+        record: dict[str, Any] = {}
+        if prediction.names is not None:
+            record["file"] = prediction.names[row]
+        record["class"] = names[label]
+        if prediction.surprisal is not None and prediction.y is not None:
+            record["target"] = prediction.y.tolist()[row]
+            surprisal = prediction.surprisal[row].item()
+            record["surprisal"] = None if math.isnan(surprisal) else surprisal
+        values = probabilities[row].tolist()
+        yield record | {"probabilities": dict(zip(map(str, names), values, strict=True))}
