@@ -8,7 +8,13 @@ from scipy import stats
 from sklearn.calibration import calibration_curve
 
 from crossent.errors import InputError
-from crossent.inspection import Predictions, reliability, wilson_interval
+from crossent.inspection import (
+    Predictions,
+    calibration_errors,
+    class_reliability,
+    reliability,
+    wilson_interval,
+)
 
 
 def binary_rows(confidence, right, **kwargs):
@@ -137,3 +143,75 @@ def test_unknown_binnings_and_no_bins_are_refused(calibrated):
         reliability(rows, binning="quantile")
     with pytest.raises(InputError, match="`n_bins` is 0"):
         reliability(rows, n_bins=0)
+
+
+def many_classes(n=3000, q=4, seed=2):
+    """Rows of q classes with well-calibrated probabilities."""
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(q, 0.7), size=n)
+    y = (p.cumsum(axis=1) < rng.uniform(size=(n, 1))).sum(axis=1)
+    names = np.array(list("abcd"))
+    return p, y, Predictions.from_log_probabilities(np.log(p), names[y], classes=names[:q])
+
+
+@pytest.mark.parametrize(
+    ("binning", "strategy"), [("equal-width", "uniform"), ("equal-mass", "quantile")]
+)
+def test_the_curve_of_one_class_agrees_with_scikit_learn(binning, strategy):
+    p, y, rows = many_classes()
+
+    curve = class_reliability(rows, "c", n_bins=12, binning=binning)
+
+    accuracy, mean = calibration_curve(y == 2, p[:, 2], n_bins=12, strategy=strategy)
+    assert curve.accuracy == pytest.approx(accuracy, rel=1e-12)
+    assert curve.confidence == pytest.approx(mean, rel=1e-12)
+    assert curve.label == "c"
+
+
+def test_soft_targets_count_with_their_mass_on_the_class():
+    p = np.tile([0.7, 0.2, 0.1], (4, 1))
+    rows = Predictions.from_log_probabilities(np.log(p), [[0.5, 0.3, 0.2]] * 4, classes=[0, 1, 2])
+
+    assert class_reliability(rows, 1).accuracy == pytest.approx([0.3], rel=1e-14)
+
+
+def test_the_family_of_errors_by_hand():
+    # Two bins of four and six rows: (0.9, 0.5) and (0.6, 1.0), both 0.4 apart.
+    rows = binary_rows([0.9] * 4 + [0.6] * 6, [True, True, False, False] + [True] * 6)
+
+    found = calibration_errors(rows, n_bins=2)
+
+    assert found.expected == pytest.approx(0.4, rel=1e-14)
+    assert found.maximum == pytest.approx(0.4, rel=1e-14)
+    assert found.root_mean_square == pytest.approx(0.4, rel=1e-14)
+    # Chance adds 0.5·0.5/3 to the first bin's square, nothing to the second's.
+    debiased = math.sqrt(0.4 * (0.16 - 0.25 / 3) + 0.6 * 0.16)
+    assert found.debiased_root_mean_square == pytest.approx(debiased, rel=1e-13)
+    # For two classes the other class's curve is the mirror image.
+    assert found.classwise == pytest.approx(0.4, rel=1e-13)
+    assert found.n_bins == 2
+    assert found.binning == "equal-mass"
+
+
+def test_perfect_probabilities_have_errors_of_the_chance_level_and_no_debiased_one():
+    errors = [calibration_errors(many_classes(seed=seed)[2], n_bins=10) for seed in range(40)]
+
+    for name in ("expected", "classwise"):
+        values = [getattr(one, name) for one in errors]
+        chance = np.mean([getattr(one, f"chance_{name}") for one in errors])
+        # The normal approximation is good to 2 %, and four standard errors of the mean.
+        slack = 0.02 * chance + 4 * stats.sem(values)
+        assert np.mean(values) == pytest.approx(chance, abs=slack)
+        assert slack < 0.25 * chance
+    biased = np.mean([one.root_mean_square**2 for one in errors])
+    # The mean of the squares is above 0 by chance alone; less the correction it is 0 on average,
+    # and what is clipped at 0 leaves half of the noise.
+    assert np.mean([one.debiased_root_mean_square**2 for one in errors]) < 0.5 * biased
+
+
+def test_an_unknown_class_is_refused():
+    with pytest.raises(InputError, match="'z' is none of the 4 classes"):
+        class_reliability(
+            Predictions.from_log_probabilities(np.log([[0.25] * 4]), ["a"], classes=list("abcd")),
+            "z",
+        )

@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.model_selection import check_cv
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils import get_tags
-from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from crossent.calibration.calibrator import Calibrator, calibrate, check_options
 from crossent.calibration.scores import Given, check_given
 from crossent.errors import InputError
-from crossent.linear_model.targets import read_sample_weight, read_targets
+from crossent.linear_model.cross_fitting import fitted_clone, out_of_fold
+from crossent.linear_model.targets import read_targets
 
 __all__ = ["Calibrated"]
 
@@ -114,9 +114,16 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
             self.estimator_ = self.estimator
             scores = self._scores(self.estimator_, X)
         else:
-            self._check_takes_weights(sample_weight)
-            self.estimator_ = _fitted(self.estimator, X, y, sample_weight)
-            scores = self._out_of_fold(X, y, sample_weight)
+            self.estimator_ = fitted_clone(self.estimator, X, y, sample_weight)
+            scores = out_of_fold(
+                self.estimator,
+                X,
+                y,
+                targets=read_targets(y, self.estimator_.classes_, rows=_num_samples(X)),
+                cv=self.cv,
+                response=self._scores,
+                sample_weight=sample_weight,
+            )
         self.classes_ = self.estimator_.classes_
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
@@ -133,14 +140,6 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
         )
         return self
 
-    def _check_takes_weights(self, sample_weight: Any) -> None:
-        if sample_weight is not None and not has_fit_parameter(self.estimator, "sample_weight"):
-            message = (
-                f"{type(self.estimator).__name__}.fit takes no `sample_weight`. Leave the weights "
-                "out, or fit it yourself and pass cv='prefit' to weight the calibration only."
-            )
-            raise InputError(message)
-
     def _scores(self, fitted: Any, X: Any) -> npt.NDArray[np.float64]:
         """What the estimator says, shape (n, q) or for two classes (n,)."""
         name = _METHODS[self.given]
@@ -153,32 +152,6 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
             raise InputError(message)
         with np.errstate(divide="ignore"):  # log 0, which `floor` may mend
             return np.asarray(getattr(fitted, name)(X), dtype=np.float64)
-
-    def _out_of_fold(self, X: Any, y: Any, sample_weight: Any) -> npt.NDArray[np.float64]:
-        """What clones say about the rows that they were not fitted to."""
-        n = _num_samples(X)
-        weight = None if sample_weight is None else read_sample_weight(sample_weight, n)
-        targets = read_targets(y, self.estimator_.classes_, rows=n)
-        labels = targets.values
-        if targets.soft:
-            labels = np.asarray(targets.values.argmax(axis=1)).ravel()
-        rows, given = _indexable(X), _indexable(y)
-        scores: npt.NDArray[np.float64] | None = None
-        seen = np.zeros(n, dtype=np.intp)
-        splits = check_cv(self.cv, labels, classifier=True).split(rows, labels)
-        for number, (train, test) in enumerate(splits):
-            part = None if weight is None else weight[train]
-            fitted = _fitted(self.estimator, _rows(rows, train), _rows(given, train), part)
-            _check_same_classes(fitted, self.estimator_, number)
-            found = self._scores(fitted, _rows(rows, test))
-            if scores is None:
-                scores = np.empty((n, *found.shape[1:]))
-            scores[test] = found
-            seen[test] += 1
-        if scores is None or (seen != 1).any():
-            message = "cv must hold out every row exactly once; use KFold or StratifiedKFold."
-            raise InputError(message)
-        return scores
 
     def predict_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Calibrated log-probabilities in nats, shape (n, q)."""
@@ -198,33 +171,3 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
         """The most probable class of each row, shape (n,)."""
         log_p = self.predict_log_proba(X)
         return np.asarray(self.classes_[log_p.argmax(axis=1)])
-
-
-def _fitted(estimator: Any, X: Any, y: Any, weight: Any) -> Any:
-    """A fitted clone."""
-    fresh = clone(estimator)
-    return fresh.fit(X, y) if weight is None else fresh.fit(X, y, sample_weight=weight)
-
-
-def _indexable(X: Any) -> Any:
-    """Something whose rows can be taken: lists become arrays, COO becomes CSR."""
-    if hasattr(X, "iloc"):
-        return X
-    if hasattr(X, "tocsr"):
-        return X.tocsr()
-    return X if hasattr(X, "shape") else np.asarray(X)
-
-
-def _rows(X: Any, numbers: npt.NDArray[np.intp]) -> Any:
-    return X.iloc[numbers] if hasattr(X, "iloc") else X[numbers]
-
-
-def _check_same_classes(fitted: Any, whole: Any, number: int) -> None:
-    """Every fold's model knows every class."""
-    missing = set(whole.classes_.tolist()) - set(fitted.classes_.tolist())
-    if missing:
-        message = (
-            f"The training rows of fold {number} have no class {sorted(missing, key=str)[0]!r}, so "
-            "its model says nothing about it. Use fewer folds or stratified ones, or add rows."
-        )
-        raise InputError(message)

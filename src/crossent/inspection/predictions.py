@@ -9,7 +9,7 @@ import numpy.typing as npt
 from crossent.errors import InputError
 from crossent.inspection.targets import labels_and_targets, row_weights
 
-__all__ = ["Predictions", "predict_rows"]
+__all__ = ["Predictions", "log_probabilities", "predict_rows"]
 
 # Probabilities that come from float32 logits over many classes sum to one within about 1e-6·q;
 # anything further off than this is a mistake (logits, or probabilities that were not logged).
@@ -147,12 +147,12 @@ def predict_rows(model: Any, X: Any, y: Any, /, *, sample_weight: Any = None) ->
         )
         raise InputError(message)
     return Predictions.from_log_probabilities(
-        _log_probabilities(model, X), y, classes=model.classes_, sample_weight=sample_weight
+        log_probabilities(model, X), y, classes=model.classes_, sample_weight=sample_weight
     )
 
 
-def _log_probabilities(model: Any, X: Any) -> npt.NDArray[np.float64]:
-    """From the method that loses least: ``predict_log_proba``, else the log of the other."""
+def log_probabilities(model: Any, X: Any) -> npt.NDArray[np.float64]:
+    """What a model says, from ``predict_log_proba``, which loses least, else the other's log."""
     with np.errstate(divide="ignore"):  # log 0 = −∞ is what we want
         if hasattr(model, "predict_log_proba"):
             return np.asarray(model.predict_log_proba(X), dtype=np.float64)

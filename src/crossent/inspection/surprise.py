@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from crossent.errors import InputError
 from crossent.inspection.predictions import Predictions, predict_rows
@@ -56,11 +57,14 @@ class SurprisingRow:
         return self.excess / math.log(2)
 
 
-def surprising_rows(rows: Predictions, /, *, k: int = 10) -> tuple[SurprisingRow, ...]:
+def surprising_rows(
+    rows: Predictions, /, *, k: int = 10, among: npt.NDArray[np.intp] | None = None
+) -> tuple[SurprisingRow, ...]:
     """The k rows of positive weight with the largest excess surprisal, largest first.
 
     Distributions are ranked by KL(y ‖ p), not by surprisal: an ambiguous target is no surprise.
-    Rows that tie stay in their order. Weights decide only whether a row takes part.
+    Rows that tie stay in their order. Weights decide only whether a row takes part. `among` are the
+    numbers of the rows to choose from, default all.
 
     Raises
     ------
@@ -80,7 +84,10 @@ def surprising_rows(rows: Predictions, /, *, k: int = 10) -> tuple[SurprisingRow
         raise InputError(message)
     excess = rows.surprisal - rows.target_entropy
     ranked = np.argsort(-excess, kind="stable")
-    chosen = ranked[rows.sample_weight[ranked] > 0][:k]
+    counted = rows.sample_weight > 0
+    if among is not None:
+        counted &= np.isin(np.arange(counted.size), among)
+    chosen = ranked[counted[ranked]][:k]
     return tuple(_surprising_row(rows, row, float(excess[row])) for row in chosen.tolist())
 
 
