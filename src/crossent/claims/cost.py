@@ -161,6 +161,8 @@ def _kronecker() -> Numbers:
     W = np.kron(parts["A"][0], parts["S"][0]) + np.kron(parts["A"][1], parts["S"][1])
     X = rng.normal(size=(5, d))
     close("Σ A ⊗ S, multiplied out", small.apply(small.pack(parts), X), X @ W.T, abs=1e-12)
+    of_i = left_multiplications(4)[1]
+    equal("matrix of i", of_i.tolist(), [[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, -1], [0, 0, 1, 0]])
     unit = dict(zip("1ijk", np.eye(4), strict=True))
     hamilton = PHM((4, 4), algebra="quaternion")
     for x, y, z, sign in ("ijk+", "jik-", "jki+", "kij+", "ii1-", "jj1-", "kk1-"):
@@ -179,7 +181,7 @@ def _kronecker() -> Numbers:
             in_factors,
             dense.flops(1) // 2,
         ],
-        "matrix of i in the quaternions": left_multiplications(4)[1].astype(int).tolist(),
+        "matrix of i in the quaternions": of_i.astype(int).tolist(),
     }
 
 
