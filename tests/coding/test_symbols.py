@@ -185,7 +185,7 @@ def test_compiled_and_plain_coders_write_the_same_file(monkeypatch):
     y, p = sample(n=30_000)
     counts = quantise(p)
     compiled = encode_symbols(y, counts)  # 300,000 counts
-    monkeypatch.setattr(symbols, "is_worth_compiling", lambda n, q: False)
+    monkeypatch.setattr(symbols, "is_worth_compiling", lambda *_: False)
 
     assert encode_symbols(y, counts) == compiled
     np.testing.assert_array_equal(decode_symbols(compiled, counts), y)
@@ -193,7 +193,7 @@ def test_compiled_and_plain_coders_write_the_same_file(monkeypatch):
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_data_that_were_cut_off_are_refused_and_never_read_beyond(monkeypatch, compiled):
-    monkeypatch.setattr(symbols, "is_worth_compiling", lambda n, q: compiled)
+    monkeypatch.setattr(symbols, "is_worth_compiling", lambda *_: compiled)
     y, p = sample(n=400)
     counts = quantise(p)
     coded = encode_symbols(y, counts)
