@@ -12,6 +12,9 @@ from crossent.inspection import (
     Evaluation,
     Predictions,
     class_frequencies,
+    classifier_of,
+    encoded_rows,
+    encoder_of,
     evaluation,
     predict_rows,
 )
@@ -28,6 +31,7 @@ class Facts:
     Attributes
     ----------
     model : classifier
+        Of a pipeline, the last step.
     details : ReportDetails
     certificate : Certificate or None
     trace : sequence of TracePoint
@@ -43,6 +47,10 @@ class Facts:
         Of the training rows.
     feature_scale : ndarray, shape (d,), or None
         Standard deviations of the training rows' columns, if they are numbers.
+    columns : sequence
+        What the columns of a table were taken for, where the model has an encoder.
+    judged_table : frame or None
+        The test rows, or the training rows, before they were encoded.
     """
 
     model: Any
@@ -57,6 +65,8 @@ class Facts:
     judged_features: Any
     shape: tuple[int, int]
     feature_scale: Any
+    columns: Sequence[Any] = ()
+    judged_table: Any = None
 
     @property
     def judged(self) -> Predictions:
@@ -86,9 +96,14 @@ def gather(
     model: Any, train: tuple[Any, ...], test: tuple[Any, ...] | None, details: ReportDetails
 ) -> Facts:
     """Predict and evaluate both sets of rows; `train` and `test` are (X, y[, sample_weight])."""
+    pipeline, given = model, train if test is None else test
+    model = classifier_of(pipeline)
+    train, test = _encoded(pipeline, train, "train"), _encoded(pipeline, test, "test")
+    if details.feature_names is None and model is not pipeline:
+        details = replace(details, feature_names=_names_of_features(pipeline))
     names = _class_names(model, details)
     shown = np.array(names, dtype=object)
-    train_rows, test_rows = _rows(model, train, "train"), _rows(model, test, "test")
+    train_rows, test_rows = _rows(model, train), _rows(model, test)
     known = class_frequencies(
         train[1], classes=model.classes_, sample_weight=train[2] if len(train) > 2 else None
     )
@@ -105,16 +120,33 @@ def gather(
         judged_features=train[0] if test is None else test[0],
         shape=(train_rows.labels.size, _n_features(model, train[0])),
         feature_scale=_standard_deviations(train[0]),
+        columns=getattr(encoder_of(pipeline), "columns_", ()),
+        judged_table=given[0] if hasattr(given[0], "columns") else None,
     )
 
 
-def _rows(model: Any, given: tuple[Any, ...] | None, name: str) -> Any:
-    """Predictions for one set of rows, or None."""
+def _encoded(pipeline: Any, given: Any, name: str) -> Any:
+    """The rows as the classifier at the end of a pipeline gets them."""
     if given is None:
         return None
     if not isinstance(given, tuple) or len(given) not in (2, 3):
         message = f"`{name}` must be (X, y) or (X, y, sample_weight)."
         raise InputError(message)
+    return (encoded_rows(pipeline, given[0]), *given[1:])
+
+
+def _names_of_features(pipeline: Any) -> list[str] | None:
+    """Names of what the last step of a pipeline gets, if the steps before can tell."""
+    try:
+        return [str(name) for name in pipeline[:-1].get_feature_names_out()]
+    except (AttributeError, ValueError):
+        return None
+
+
+def _rows(model: Any, given: tuple[Any, ...] | None) -> Any:
+    """Predictions for one set of rows, or None."""
+    if given is None:
+        return None
     return predict_rows(
         model, given[0], given[1], sample_weight=given[2] if len(given) == 3 else None
     )

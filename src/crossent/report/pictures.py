@@ -9,6 +9,7 @@ from crossent.inspection import confusion, reliability, surprising_rows
 from crossent.report import html
 from crossent.report.confusion import ConfusionDisplay
 from crossent.report.cross_entropy import CrossEntropyDisplay
+from crossent.report.encoding import table_cells
 from crossent.report.facts import Facts
 from crossent.report.reliability import ReliabilityDisplay
 from crossent.report.surprise import SurprisingRowsDisplay, row_images, take_rows
@@ -196,12 +197,10 @@ def _surprising_table(facts: Facts, found: Any) -> str:
     header = ["row", "class", "taken for", "surprisal"]
     if soft:
         header = ["row", "class", "its target", "taken for", "excess"]
-    values = _few_values(facts, found)
-    names = [] if values is None else _feature_names(facts, values.shape[1])
+    names, cells = _cells(facts, found)
     lines = []
     for place, row in enumerate(found):
         bits = f"{row.excess_bits:.1f} bits" if math.isfinite(row.excess) else "infinite"
-        extra = [] if values is None else [html.data(f"{value:.4g}") for value in values[place]]
         lines.append(
             [
                 str(row.row),
@@ -211,10 +210,11 @@ def _surprising_table(facts: Facts, found: Any) -> str:
                 if row.target == row.predicted
                 else _with_probability(row.predicted, row.predicted_probability),
                 bits,
-                *extra,
+                *(cells[place] if cells else ()),
             ]
         )
-    numbers = {0, *([2] if soft else []), *range(len(header) - 1, len(header) + len(names))}
+    right = range(len(header) - 1, len(header) + (0 if facts.columns else len(names)))
+    numbers = {0, *([2] if soft else []), *right}
     table = html.table([*header, *(html.data(name, 20) for name in names)], lines, numbers=numbers)
     note = "Behind each class stands the model’s probability of it. Rows are counted from 0."
     return f'{table}<p class="muted">{note}</p>'
@@ -224,6 +224,17 @@ def _with_probability(name: Any, probability: float) -> str:
     """A class, and the model's probability of it."""
     shown = html.percent(probability) if probability >= 1e-4 else html.scientific(probability)
     return f'{html.data(name, 28)} <span class="muted">({shown})</span>'
+
+
+def _cells(facts: Facts, found: Any) -> tuple[list[str], list[list[str]]]:
+    """Names and HTML of the cells of some rows, a list for each row; empty where they are many."""
+    if facts.columns and facts.judged_table is not None:
+        return table_cells(facts, [row.row for row in found])
+    values = _few_values(facts, found)
+    if values is None:
+        return [], []
+    names = _feature_names(facts, values.shape[1])
+    return names, [[html.data(f"{value:.4g}") for value in row] for row in values]
 
 
 def _few_values(facts: Facts, found: Any) -> Any:

@@ -133,7 +133,8 @@ def cross_entropy(facts: Facts, picture: str, /) -> str:
         _entropy_row("uniform", results, "uniform_baseline"),
     ]
     if soft:
-        rows.append(_entropy_row("entropy of the targets", results, "target_entropy"))
+        rows.append(_entropy_row("entropy of the targets, H(y)", results, "target_entropy"))
+        rows.append(_entropy_row("this model above it, KL(y ‖ p)", results, "divergence"))
     error = facts.judged_result.cross_entropy_standard_error
     text = (
         f"<p>{_meaning(facts.judged_result, facts.judged_name)}</p>"

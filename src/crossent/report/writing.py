@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crossent.errors import InputError
-from crossent.report import closing, html, pictures, sections
+from crossent.report import closing, encoding, html, penalties, pictures, sections
 from crossent.report.details import ReportDetails
 from crossent.report.facts import gather
 from crossent.report.svg import figure_style
@@ -35,9 +35,11 @@ def write_report(
     model : classifier
         Fitted, with probabilities. ``certificate_``, ``trace_``, ``coef_`` and ``schema_`` are
         shown where it has them.
+        A pipeline is taken apart: its last step is explained, with the names that the steps before
+        give to the features, and the encoding of a table's columns is listed.
     train, test : tuple
-        ``(X, y)`` or ``(X, y, sample_weight)``. Without test rows the pictures are of the training
-        rows, and say so.
+        As the model takes them: ``(X, y)`` or ``(X, y, sample_weight)``. Without test rows the
+        pictures are of the training rows, and say so.
     details : ReportDetails, optional
 
     Raises
@@ -83,6 +85,8 @@ def render_report(
             pictures.surprising(facts),
             pictures.class_weights(facts),
             pictures.trace(facts),
+            penalties.path(facts),
+            encoding.columns(facts),
             closing.model(facts),
             closing.reproduction(facts),
             closing.glossary(),
