@@ -10,7 +10,6 @@ from crossent.errors import InputError
 
 __all__ = ["all_claims", "find", "of_topic", "topics"]
 
-_NO_CLAIMS = {"claim", "registry", "figures", "page", "__main__"}
 _OFFERED = 3
 
 
@@ -24,13 +23,13 @@ def all_claims() -> tuple[Claim, ...]:
     'S1'
     """
     package = importlib.import_module("crossent.claims")
-    names = (module.name for module in pkgutil.iter_modules(package.__path__))
     modules = (
-        importlib.import_module(f"crossent.claims.{name}")
-        for name in names
-        if not name.startswith("_") and name not in _NO_CLAIMS
+        importlib.import_module(f"crossent.claims.{module.name}")
+        for module in pkgutil.iter_modules(package.__path__)
+        if not module.name.startswith("_")
     )
-    return tuple(sorted((claim for m in modules for claim in m.CLAIMS), key=_number))
+    claims = (claim for module in modules for claim in getattr(module, "CLAIMS", ()))
+    return tuple(sorted(claims, key=_number))
 
 
 def topics() -> tuple[str, ...]:
