@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from crossent.cli import texts
+from crossent.cli.coding import CODE, code
 from crossent.cli.messages import Messages
 from crossent.cli.outcome import one_line_errors
 from crossent.cli.rank import RANK, rank
@@ -264,3 +265,4 @@ def datasets(
 
 
 app.command(help=RANK)(rank)
+app.add_typer(code, name="code", help=CODE)

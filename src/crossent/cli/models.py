@@ -8,13 +8,29 @@ import numpy as np
 import numpy.typing as npt
 
 from crossent.cli.rows import Part, feature_names, part_of, select_features
-from crossent.cli.tables import Wanted, labelled_rows, reading_of, wanted_by
-from crossent.datasets import Reading, is_table, open_dataset, tables_installed
+from crossent.cli.tables import Wanted, labelled_rows, reading_of, rows_wanted, wanted_by
+from crossent.datasets import (
+    Reading,
+    csv_columns,
+    is_table,
+    open_dataset,
+    read_csv_features,
+    read_frame,
+    tables_installed,
+)
 from crossent.errors import InputError
 from crossent.inspection import classifier_of
 from crossent.persistence import load
 
-__all__ = ["in_the_models_terms", "labelled", "load_classifier", "reading_for", "wanted_of"]
+__all__ = [
+    "in_the_models_terms",
+    "labelled",
+    "load_classifier",
+    "reading_for",
+    "rows_alone",
+    "wanted_of",
+    "whole_rows",
+]
 
 
 def load_classifier(path: Path, /) -> Any:
@@ -65,6 +81,28 @@ def labelled(model: Any, data: str, reading: Reading, part: str) -> Part:
     rows = part_of(found, part)
     X = select_features(model, rows.X, found.feature_names, source=data)
     return replace(rows, X=X, y=in_the_models_terms(model, rows.y))
+
+
+def whole_rows(model: Any, data: str, reading: Reading, part: str) -> Part:
+    """Rows with their classes, or without where a table does not have them."""
+    if reading.target is not None or not is_table(data):
+        return labelled(model, data, reading, part)
+    columns = csv_columns(data)
+    names = feature_names(model)
+    last = len(columns) == model.n_features_in_ if names is None else columns[-1] in names
+    target = reading_for(model, reading).target
+    if not last and (target is None or target in columns):
+        return labelled(model, data, reading, part)
+    X, found = read_csv_features(data)
+    return Part(select_features(model, X, found, source=data), None, Path(data).name)
+
+
+def rows_alone(model: Any, data: str, part: str) -> Any:
+    """Rows as the model wants them, without their classes, which need not be there."""
+    wanted = wanted_of(model, data)
+    if wanted is not None:
+        return rows_wanted(read_frame(data), wanted, source=data)
+    return whole_rows(model, data, Reading(), part).X
 
 
 def in_the_models_terms(model: Any, y: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:

@@ -18,21 +18,18 @@ from crossent.cli.files import check_outputs
 from crossent.cli.messages import Messages
 from crossent.cli.models import (
     in_the_models_terms,
-    labelled,
     load_classifier,
     reading_for,
     wanted_of,
+    whole_rows,
 )
 from crossent.cli.outcome import shown_warnings
 from crossent.cli.output import plain
-from crossent.cli.rows import Part, feature_names, select_features
+from crossent.cli.rows import Part
 from crossent.cli.tables import Wanted, cells_named, rows_wanted
 from crossent.datasets import (
     Reading,
-    csv_columns,
     frame_columns,
-    is_table,
-    read_csv_features,
     stream_frames,
     table_targets,
     target_names,
@@ -113,7 +110,7 @@ def _predictions(model: Any, data: str, reading: Reading, part: str) -> Iterator
     """Predictions of all rows, those of a table in pieces that fit into memory."""
     wanted = wanted_of(model, data)
     if wanted is None:
-        yield _predicted(model, _whole(model, data, reading, part))
+        yield _predicted(model, whole_rows(model, data, reading, part))
         return
     known = _reading_of_targets(model, data, reading, wanted)
     skipped = 0
@@ -145,20 +142,6 @@ def _classes(model: Any, frame: Any, reading: Reading, data: str) -> npt.NDArray
     y, labelled_rows = table_targets(frame, names, lenient, Path(data))
     y = np.asarray(in_the_models_terms(model, y))
     return y if labelled_rows.all() else np.where(labelled_rows, y.astype(object), "")
-
-
-def _whole(model: Any, data: str, reading: Reading, part: str) -> Part:
-    """Rows with their classes, or without where a table does not have them."""
-    if reading.target is not None or not is_table(data):
-        return labelled(model, data, reading, part)
-    columns = csv_columns(data)
-    names = feature_names(model)
-    last = len(columns) == model.n_features_in_ if names is None else columns[-1] in names
-    target = reading_for(model, reading).target
-    if not last and (target is None or target in columns):
-        return labelled(model, data, reading, part)
-    X, found = read_csv_features(data)
-    return Part(select_features(model, X, found, source=data), None, Path(data).name)
 
 
 def _predicted(model: Any, rows: Part) -> Prediction:

@@ -12,6 +12,7 @@ Examples:
   crossent evaluate flowers.skops more_flowers.csv --target species
   crossent predict flowers.skops new_flowers.csv --output classes.csv
   crossent rank votes.csv --left model_a --right model_b --outcome winner
+  crossent code encode digits.skops digits --output digits.cel
   crossent datasets
 
 Softmax regression, fitted to a certified optimum, evaluated, explained and reported.
