@@ -234,7 +234,6 @@ CLAIMS: tuple[Claim, ...] = (
             "and the layer is where a language model's last step spends its memory. Doubling d or "
             "q doubles all of it."
         ),
-        correction=None,
         check=_dense,
     ),
     Claim(
@@ -291,7 +290,6 @@ CLAIMS: tuple[Claim, ...] = (
             "V. Sindhwani, T. Sainath, S. Kumar, Structured Transforms for Small-Footprint Deep "
             "Learning, NIPS 2015, arXiv:1510.01722."
         ),
-        correction=None,
         check=_displacement,
     ),
     Claim(

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from crossent.choice import BradleyTerry
+from crossent.claims import _identities
 from crossent.claims._expect import below, close, equal
 from crossent.claims.claim import Claim, Numbers, Verdict
 from crossent.functional import softmax
@@ -155,8 +156,8 @@ CLAIMS: tuple[Claim, ...] = (
             "matter, so one score may be fixed at 0. With apples at 1 and oranges at .4, apples "
             "are chosen with probability .6457. Nothing here depends on there being just two items."
         ),
-        correction=None,
         check=_softmax_fits,
+        proof=_identities.shares_of_scores,
     ),
     Claim(
         id="S56",
@@ -182,8 +183,8 @@ CLAIMS: tuple[Claim, ...] = (
             "R. R. Davidson, On Extending the Bradley-Terry Model to Accommodate Ties, JASA 65, "
             "1970, doi:10.1080/01621459.1970.10481082."
         ),
-        correction=None,
         check=_neither,
+        proof=_identities.odds_without_the_third,
     ),
     Claim(
         id="S57",

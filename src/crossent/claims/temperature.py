@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from crossent.claims import _identities
 from crossent.claims._expect import below, close, equal
 from crossent.claims.claim import Claim, Numbers, Verdict
 from crossent.functional import entropy, softmax, surprisal
@@ -112,8 +113,8 @@ CLAIMS: tuple[Claim, ...] = (
             "which sharpens them. A class of probability 0 stays at 0. Doubling twice is T = 4. "
             "Compute it from logarithms: there the power is a product and cannot underflow."
         ),
-        correction=None,
         check=_double_and_halve,
+        proof=_identities.powers_of_probabilities,
     ),
     Claim(
         id="S59",
@@ -132,8 +133,8 @@ CLAIMS: tuple[Claim, ...] = (
             "argmax. In floating point P^(1/T) underflows for every class at once and the quotient "
             "would be 0/0; softmax(log P / T) subtracts the maximum first and gives the limit."
         ),
-        correction=None,
         check=_freeze,
+        proof=_identities.limits_of_the_temperature,
     ),
     Claim(
         id="S60",
@@ -150,8 +151,8 @@ CLAIMS: tuple[Claim, ...] = (
             "when no class has probability 0. A softmax of finite logits is always in that case; "
             "logits of -inf, which exclude a class, are not."
         ),
-        correction=None,
         check=_heat,
+        proof=_identities.limits_of_the_temperature,
     ),
     Claim(
         id="S61",
@@ -197,7 +198,6 @@ CLAIMS: tuple[Claim, ...] = (
             "means even and entropy rises with T. Some texts multiply by it; that number is "
             "the inverse temperature 1/T."
         ),
-        correction=None,
         check=_convention,
     ),
 )

@@ -143,7 +143,6 @@ CLAIMS: tuple[Claim, ...] = (
             '`datasets.load("digits")`, 1,797 images of 8 by 8 pixels that come with '
             "scikit-learn, needs no network at all; every example runs on it."
         ),
-        correction=None,
         check=_images,
     ),
     Claim(
@@ -224,7 +223,6 @@ CLAIMS: tuple[Claim, ...] = (
             ".001 costs 6.91 nats. What explodes is the *slope*, -1/p. That is the slope by the "
             "probability; by the logit it is p - 1, which never exceeds 1 in size (S20)."
         ),
-        correction=None,
         check=_surprisal_curve,
         scene=figures.surprisal_curve,
     ),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from crossent.claims import _identities
 from crossent.claims._expect import below, close, equal
 from crossent.claims.claim import Claim, Numbers, Verdict
 from crossent.functional import (
@@ -233,6 +234,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         correction="∂loss/∂x_k = softmax(x)_k - 1 if k is the label, softmax(x)_k if it is not.",
         check=_derivative_of_the_maximum,
+        proof=_identities.any_shift,
     ),
     Claim(
         id="S83",
@@ -310,5 +312,6 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         correction="With G = ∂loss/∂Y: dX = G Wᵀ, dW = XᵀG, db = Σ rows of G.",
         check=_layer,
+        proof=_identities.layer_derivatives,
     ),
 )

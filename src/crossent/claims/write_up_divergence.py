@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from crossent.claims import figures
+from crossent.claims import _identities, figures
 from crossent.claims._expect import close, equal
 from crossent.claims.claim import Claim, Numbers, Verdict
 from crossent.functional import (
@@ -132,6 +132,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         correction="H(P, Q) = -Σ p log p + Σ p log(p/q): entropy enters with its own minus sign.",
         check=_decomposition,
+        proof=_identities.entropy_and_divergence,
     ),
     Claim(
         id="S74",
@@ -182,5 +183,6 @@ CLAIMS: tuple[Claim, ...] = (
             "maximising the likelihood."
         ),
         check=_what_is_minimised,
+        proof=_identities.divergence_and_loss,
     ),
 )
