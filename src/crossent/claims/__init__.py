@@ -6,6 +6,18 @@ public functions.
 
 from crossent.claims._expect import ClaimError
 from crossent.claims.claim import Claim, Numbers, Verdict
+from crossent.claims.outcome import Outcome, examine
 from crossent.claims.registry import all_claims, find, of_topic, topics
 
-__all__ = ["Claim", "ClaimError", "Numbers", "Verdict", "all_claims", "find", "of_topic", "topics"]
+__all__ = [
+    "Claim",
+    "ClaimError",
+    "Numbers",
+    "Outcome",
+    "Verdict",
+    "all_claims",
+    "examine",
+    "find",
+    "of_topic",
+    "topics",
+]

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from crossent.cli import texts
+from crossent.cli.claims import CLAIMS, claims
 from crossent.cli.coding import CODE, code
 from crossent.cli.messages import Messages
 from crossent.cli.outcome import one_line_errors
@@ -266,3 +267,4 @@ def datasets(
 
 app.command(help=RANK)(rank)
 app.add_typer(code, name="code", help=CODE)
+app.command(help=CLAIMS)(claims)

@@ -14,6 +14,7 @@ Examples:
   crossent rank votes.csv --left model_a --right model_b --outcome winner
   crossent code encode digits.skops digits --output digits.cel
   crossent datasets
+  crossent claims S34
 
 Softmax regression, fitted to a certified optimum, evaluated, explained and reported.
 
