@@ -1,6 +1,7 @@
 """Every kind of bad input has one clear error, with its row and what to do."""
 
 import numpy as np
+import pandas
 import pytest
 
 from crossent.choice import BradleyTerry, ConditionalLogit, PlackettLuce, elo_ratings
@@ -18,6 +19,7 @@ CASES = {
     "NaN name": (([["a", "b"], ["b", np.nan]],), {}, r"right item is missing in row 1"),
     "no rows": ((np.empty((0, 2)),), {}, r"no rows"),
     "three columns": (([["a", "b", "c"]],), {}, r"3 columns; expected 2"),
+    "ragged rows": (([*X, ["a"]],), {}, r"1 values in row 3 and 2 in row 0"),
     "lengths": ((X, ["left"]), {}, r"X has 3 rows and y has 1"),
     "negative count": ((X, [[1, 0], [0, -1], [1, 1]]), {}, r"y counts -1.0 .* in row 1"),
     "NaN covariate": ((X,), {"covariates": [0.0, 1.0, np.nan]}, r"covariates is nan in row 2"),
@@ -71,9 +73,13 @@ def test_an_item_that_was_not_fitted_is_named():
         ([["a", "b"], []], {}, r"Ranking 1 is empty"),
         ([["a", "b"], [("a", "b")]], {"max_tie": 1}, r"Ranking 1 gives 2 items the same rank"),
         (np.array([[1, 2], [1, 1]]), {"max_tie": 1}, r"Ranking 1 gives 2 items the same rank"),
-        (np.array([[1, 2], [-1, 1]]), {}, r"Ranking 1 has a negative rank"),
+        (np.array([[1, 2], [-1, 1]]), {}, r"Ranking 1 has a rank that is negative"),
         ([["a"], ["b"]], {}, r"nothing can be compared|never compared"),
         ([["a"]], {}, r"1 items; at least two"),
+        ([["a", "b"], ["b", None]], {}, r"Ranking 1 has a missing item"),
+        (["ab", "ba"], {}, r"X is text"),
+        (np.array([[1, 2], [np.inf, 1]]), {}, r"Ranking 1 has a rank that is negative or inf"),
+        (pandas.DataFrame({"a": [1, "x"], "b": [2, 1]}), {}, r"Ranks must be numbers"),
     ],
 )
 def test_rankings(rankings, options, message):
@@ -99,6 +105,29 @@ def test_choices(y, keywords, message):
 def test_constants_need_kinds():
     with pytest.raises(InputError, match="need `alternatives`"):
         ConditionalLogit(intercepts=True).fit([[1.0], [2.0]], [1, 0], [0, 0])
+
+
+def test_nothing_but_neither_is_no_comparison():
+    with pytest.raises(InputError, match=r"Only 0 items .* positive weight"):
+        BradleyTerry(neither="drop").fit(X, ["neither"] * 3)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda model: model.ranking(level=95),
+        lambda model: model.win_probability("a", "b", level=1.0),
+        lambda model: model.bootstrap(0),
+    ],
+)
+def test_questions_that_make_no_sense(ask):
+    with pytest.raises(InputError, match=r"level is .*between 0 and 1|at least one"):
+        ask(BradleyTerry().fit(X))
+
+
+def test_clusters_of_rankings_are_checked():
+    with pytest.raises(InputError, match="clusters has 1 rows"):
+        PlackettLuce().fit([["a", "b"], ["b", "a"]], clusters=["x"])
 
 
 def test_elo_has_no_neither():

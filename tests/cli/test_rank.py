@@ -1,12 +1,15 @@
 """``crossent rank`` on small tables; what it prints is what `BradleyTerry` says."""
 
+import gzip
 import re
 from pathlib import Path
 
 import numpy as np
+import polars
 import pytest
 
 from crossent.choice import ELO_PER_LOGIT, BradleyTerry
+from crossent.datasets import load_football_sample
 
 VOTES = [
     *[("a", "b", "left", "ann")] * 3,
@@ -122,14 +125,16 @@ def test_the_report_is_one_file_that_names_items_safely(write_table, run):
     ("change", "message"),
     [
         ([("z", "a", "left", "ann")], "'z' never lost.*--penalty.*--undefined components"),
-        ([("a", "a", "left", "ann")], "compares 'a' with itself"),
-        ([("a", "b", "dunno", "ann")], "y is 'dunno' in row 14"),
+        ([("a", "a", "left", "ann")], "line 16 compares 'a' with itself. Drop"),
+        ([("a", "b", "dunno", "ann")], "y is 'dunno' in line 16"),
+        ([("a", "", "left", "ann")], "'y' is empty in line 16. Fill"),
+        ([("a", "b", "left", "")], "'judge' is empty in line 16. Fill"),
         ([("a", "b")], "line 16 has 2 cells and the header has 4"),
     ],
 )
 def test_bad_rows_are_one_line_on_stderr(change, message, write_table, run):
     write_table("votes.csv", ["x", "y", "who", "judge"], [*VOTES, *change])
-    result = run(*ARGUMENTS)
+    result = run(*ARGUMENTS, "--judge", "judge")
 
     assert result.exit_code == 1
     assert re.search(message, " ".join(result.stderr.split()))
@@ -163,3 +168,62 @@ def test_an_item_without_a_score_is_listed(votes, write_table, run_json):
 
     assert found["without_score"] == ["z"]
     assert [i["item"] for i in found["items"]] != []
+
+
+def test_a_date_that_cannot_be_read_is_shown_with_its_line(write_table, run):
+    rows = [("a", "b", "left", "2020-01-01"), ("b", "a", "left", "yesterday")]
+    write_table("votes.csv", ["x", "y", "who", "day"], rows)
+    result = run(*ARGUMENTS, "--date", "day", "--half-life", "30d")
+
+    assert result.exit_code == 1
+    assert "dates is 'yesterday' in line 3" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("form", ["gz", "tsv", "semicolon", "parquet"])
+def test_tables_of_other_forms_say_the_same(form, votes, run_json):
+    plain = run_json(*ARGUMENTS)
+    text = Path("votes.csv").read_text(encoding="utf-8")
+    if form == "gz":
+        Path("other").write_bytes(gzip.compress(text.encode()))
+    elif form == "parquet":
+        polars.read_csv("votes.csv").write_parquet("other")
+    else:
+        Path("other").write_text(text.replace(",", {"tsv": "\t", "semicolon": ";"}[form]))
+    found = run_json("rank", "other", *ARGUMENTS[2:])
+
+    assert len(found["items"]) == 3
+    assert found["items"] == plain["items"]
+
+
+def test_the_bundled_football_matches_need_no_option(run_json):
+    matches = load_football_sample()
+    model = BradleyTerry(order_effect="global")
+    model.fit(matches.teams, matches.outcomes, order=matches.home)
+    found = run_json("rank", "football_sample")
+
+    assert found["comparisons"] == 769
+    assert found["order_effect"] == pytest.approx(model.order_effect_, rel=1e-12)
+    assert found["order_effect"] > 0.5
+    assert found["log_likelihood"] == pytest.approx(model.log_likelihood_, rel=1e-12)
+    plain = run_json("rank", "football_sample", "--order-effect", "none")
+    assert plain["order_effect"] is None
+    assert plain["log_likelihood"] < found["log_likelihood"] - 10
+
+
+def test_the_advice_speaks_of_the_penalty(votes, run_json):
+    words = " ".join(run_json(*ARGUMENTS)["certificate"]["in_words"])
+
+    assert "--penalty" in words
+    assert "`C`" not in words
+
+
+def test_surprises_are_named_by_their_line(votes, run):
+    result = run(*ARGUMENTS, "--report", "out.html")
+
+    assert result.exit_code == 0, result.stderr
+    text = Path("out.html").read_text(encoding="utf-8")
+    section = text.split("<h2>Most surprising results</h2>")[1]
+    lines = [int(n) for n in re.findall(r"<tr><td[^>]*>(\d+)</td>", section)]
+    assert "counted from 0" not in section
+    assert lines
+    assert 2 <= min(lines) <= max(lines) <= len(VOTES) + 1

@@ -205,7 +205,10 @@ def _counts(y: Any, m: int) -> npt.NDArray[np.float64]:
     bad = ~(np.isfinite(counts) & (counts >= 0))
     if bad.any():
         row = int(bad.argmax())
-        message = f"y is {counts[row]} in row {row}; it must be 1, 0 or a count."
+        message = (
+            f"y is {counts[row]} in row {row}; it must be 1, 0 or a count. Mend it, or drop the "
+            "set."
+        )
         raise InputError(message)
     return counts
 

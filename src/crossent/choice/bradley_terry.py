@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from crossent.choice.comparisons import Cells, merge_cells, read_comparisons, reduce_to_cells
 from crossent.choice.dates import decay_factor, read_dates
-from crossent.choice.names import factorise, listed, united
+from crossent.choice.names import listed, read_clusters, united
 from crossent.choice.options import check_options
 from crossent.choice.outcomes import OUTCOMES
 from crossent.choice.pair_fit import PairFit, PairOptions, fit_pairs
@@ -165,7 +165,7 @@ class BradleyTerry(PairInference, PairPrediction, BaseEstimator):  # type: ignor
         """
         check_options(self)
         data = self._read(X, y, sample_weight, order, covariates, dates)
-        judge = None if clusters is None else self._clusters(clusters, len(data.left))
+        judge = None if clusters is None else read_clusters(clusters, len(data.left))
         cells = reduce_to_cells(data, ordered=self._ordered(order), locate=judge is not None)
         self._last_date = 0.0 if self.half_life is None else _latest(dates, len(data.left))
         self._covariate_names = _names_of(covariates, data.covariates)
@@ -230,16 +230,6 @@ class BradleyTerry(PairInference, PairPrediction, BaseEstimator):  # type: ignor
             half_life=self.half_life,
             outcomes=self.outcomes,
         )
-
-    def _clusters(self, clusters: Any, n: int) -> npt.NDArray[np.intp]:
-        codes, names = factorise(clusters, "clusters")
-        if len(codes) != n or len(names) < 2:
-            message = (
-                f"clusters has {len(codes)} rows and {len(names)} different values; expected {n} "
-                "rows and at least two clusters."
-            )
-            raise InputError(message)
-        return codes
 
     def _faded(self, old: Cells, new: Cells, latest: float) -> tuple[Cells, Cells]:
         """Both batches as seen from the later of their latest dates."""

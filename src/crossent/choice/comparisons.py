@@ -135,7 +135,10 @@ def _numbers(value: Any, n: int, name: str, *, columns: bool = False) -> Any:
         raise InputError(message)
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
-        message = f"{name} is {array[tuple(bad[0])]} in row {bad[0][0]}; it must be finite."
+        message = (
+            f"{name} is {array[tuple(bad[0])]} in row {bad[0][0]}; it must be finite. Fill it "
+            "in, or drop the row."
+        )
         raise InputError(message)
     return array
 

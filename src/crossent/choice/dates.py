@@ -52,8 +52,8 @@ def read_dates(dates: Any, n: int) -> npt.NDArray[np.float64]:
     if bad.any():
         row = int(bad.argmax())
         message = (
-            f"dates is {values[row]!r} in row {row}, which is no date. Write it as 2026-07-19, or "
-            "drop the row."
+            f"dates is {values.tolist()[row]!r} in row {row}, which is no date. Write it as "
+            "2026-07-19, or drop the row."
         )
         raise InputError(message)
     return days

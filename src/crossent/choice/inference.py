@@ -21,6 +21,12 @@ from crossent.errors import InputError
 __all__ = ["ScoreInference", "ScoredFit"]
 
 
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        message = f"level is {level!r}; it must be between 0 and 1, such as 0.95."
+        raise InputError(message)
+
+
 class ScoredFit(Protocol):
     """What a fit must offer: scores come first among its coefficients."""
 
@@ -113,6 +119,7 @@ class ScoreInference:
             Elo of θ = 0.
         covariance : {"hessian", "sandwich", "clustered"}
         """
+        _check_level(level)
         if unit not in ("logit", "elo"):
             message = f"unit is {unit!r}; it must be 'logit' or 'elo'."
             raise InputError(message)
@@ -154,6 +161,7 @@ class ScoreInference:
 
         ``σ(θ_first - θ_second)``; the interval is symmetric in logits.
         """
+        _check_level(level)
         fit = self._fitted()
         found = [np.flatnonzero(fit.kept_items == item) for item in (first, second)]
         for item, where in zip((first, second), found, strict=True):
@@ -189,6 +197,9 @@ class ScoreInference:
             ``scores`` of shape (n_resamples, items with a score), NaN where a resample has no
             estimate, and ``failed``, their number.
         """
+        if n_resamples < 1:
+            message = f"n_resamples is {n_resamples}; at least one is needed."
+            raise InputError(message)
         fit = self._fitted()
         objective, rng = fit.fitted.objective, np.random.default_rng(seed)
         if by_cluster:

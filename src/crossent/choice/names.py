@@ -9,7 +9,14 @@ import numpy.typing as npt
 
 from crossent.errors import InputError
 
-__all__ = ["as_columns", "factorise", "factorise_together", "listed", "united"]
+__all__ = [
+    "as_columns",
+    "factorise",
+    "factorise_together",
+    "listed",
+    "read_clusters",
+    "united",
+]
 
 _SPREAD = 4  # integers in a range up to so many times their number are counted, not sorted
 
@@ -34,6 +41,7 @@ def as_columns(X: Any, name: str, /, width: int | None = None) -> list[Any]:
     elif isinstance(X, list) and {*map(type, X)} <= {list, tuple} and len({*map(len, X)}) == 1:
         columns = [_objects(list(column)) for column in zip(*X, strict=True)]
     else:
+        _refuse_ragged(X, name)
         table = np.asarray(X, dtype=None if hasattr(X, "dtype") else object)
         if table.ndim != 2:
             message = f"{name} has shape {table.shape}; expected two dimensions, a row per case."
@@ -43,6 +51,19 @@ def as_columns(X: Any, name: str, /, width: int | None = None) -> list[Any]:
         message = f"{name} has {len(columns)} columns; expected {width}."
         raise InputError(message)
     return columns
+
+
+def _refuse_ragged(X: Any, name: str) -> None:
+    """Name the first row of a list that is shorter or longer than row 0."""
+    if not isinstance(X, list) or not all(isinstance(row, list | tuple) for row in X):
+        return
+    for row, cells in enumerate(X):
+        if len(cells) != len(X[0]):
+            message = (
+                f"{name} has {len(cells)} values in row {row} and {len(X[0])} in row 0. Give every "
+                "row as many."
+            )
+            raise InputError(message)
 
 
 def factorise(column: Any, name: str, /) -> tuple[npt.NDArray[np.intp], list[Any]]:
@@ -117,6 +138,18 @@ def factorise_together(
         for code, values in found
     ]
     return codes, names_found
+
+
+def read_clusters(clusters: Any, n: int, /) -> npt.NDArray[np.intp]:
+    """Number of the cluster of each of n rows, at least two different ones."""
+    codes, names = factorise(clusters, "clusters")
+    if len(codes) != n or len(names) < 2:
+        message = (
+            f"clusters has {len(codes)} rows and {len(names)} different values; expected {n} "
+            "rows and at least two clusters."
+        )
+        raise InputError(message)
+    return codes
 
 
 def united(*lists: Sequence[Any]) -> npt.NDArray[Any]:

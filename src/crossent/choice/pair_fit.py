@@ -126,8 +126,9 @@ def fit_pairs(
         Fewer than two items, or no estimate: the message names the items.
     """
     cells, outcomes = _modelled(cells, options)
+    counted = cells.counts.any(axis=0)
     used = np.zeros(len(items), dtype=bool)
-    used[cells.left] = used[cells.right] = True
+    used[cells.left[counted]] = used[cells.right[counted]] = True
     if used.sum() < 2:
         message = (
             f"Only {int(used.sum())} items have comparisons of positive weight; a comparison needs "

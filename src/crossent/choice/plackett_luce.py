@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from crossent.choice.existence import describe_split, strong_parts
 from crossent.choice.fitting import Fitted, Model, fit_choices
 from crossent.choice.inference import ScoreInference
-from crossent.choice.names import factorise
+from crossent.choice.names import read_clusters
 from crossent.choice.options import check_options
 from crossent.choice.rankings import Rankings, Stages, read_rankings, stages_of
 from crossent.choice.weights import read_weights
@@ -175,7 +175,7 @@ class PlackettLuce(ScoreInference, BaseEstimator):  # type: ignore[misc]
         fitted = self._solve(stages, data.items[kept], largest)
         ones = np.ones(n) if weight is None else weight
         self._keep(RankingFit(fitted, data.items, kept, stages, ones))
-        self._judge = None if clusters is None else factorise(clusters, "clusters")[0]
+        self._judge = None if clusters is None else read_clusters(clusters, n)
         return self
 
     def _largest_tie(self, data: Rankings) -> int:

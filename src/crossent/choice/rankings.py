@@ -81,7 +81,7 @@ def read_rankings(X: Any, items: Any, unranked: str) -> Rankings:
         members = [i for group in groups for i in group]
         if len(members) != len(set(members)):
             twice = next(names.tolist()[i] for i in members if members.count(i) > 1)
-            message = f"Ranking {row} has {twice!r} twice. An item can have one rank only."
+            message = f"Ranking {row} has {twice!r} twice. An item has one rank: drop the other."
             raise InputError(message)
         if not members:
             message = f"Ranking {row} is empty. Drop it, or rank at least one item."
@@ -97,6 +97,9 @@ def read_rankings(X: Any, items: Any, unranked: str) -> Rankings:
 def _from_orderings(X: Any, items: Any) -> tuple[npt.NDArray[Any], list[Groups]]:
     """Sequences of items, best first; a list, tuple or set inside is a tie."""
     rows = X.tolist() if isinstance(X, np.ndarray) else X
+    if isinstance(rows, str) or any(isinstance(row, str) for row in rows):
+        message = "X is text where a ranking should be. Give lists of items, best first."
+        raise InputError(message)
     try:
         named = [
             [list(x) if isinstance(x, list | tuple | set | frozenset) else [x] for x in row]
@@ -106,6 +109,14 @@ def _from_orderings(X: Any, items: Any) -> tuple[npt.NDArray[Any], list[Groups]]
         message = f"X must be a list of rankings, each a list of items, best first: {error}"
         raise InputError(message) from error
     found = [x for row in named for group in row for x in group]
+    if any(x is None or x != x for x in found):
+        row = next(
+            r
+            for r, groups in enumerate(named)
+            if any(x is None or x != x for group in groups for x in group)
+        )
+        message = f"Ranking {row} has a missing item. Fill in its name, or leave it out."
+        raise InputError(message)
     names = united(found) if items is None else united(list(items))
     number = {name: i for i, name in enumerate(names.tolist())}
     unknown = next((x for x in found if x not in number), None)
@@ -123,11 +134,20 @@ def _from_ranks(X: Any, items: Any) -> tuple[npt.NDArray[Any], list[Groups]]:
     if len(names) != len(columns):
         message = f"items has {len(names)} names; X has {len(columns)} columns of ranks."
         raise InputError(message)
-    ranks = np.nan_to_num(np.array([np.asarray(c, dtype=np.float64) for c in columns]).T)
-    if (ranks < 0).any():
-        row = int((ranks < 0).any(axis=1).argmax())
-        message = f"Ranking {row} has a negative rank; ranks are 1, 2, …, and 0 for not ranked."
+    try:
+        ranks = np.array([np.asarray(c, dtype=np.float64) for c in columns]).T
+    except (TypeError, ValueError) as error:
+        message = f"Ranks must be numbers, 0 for not ranked: {error}"
+        raise InputError(message) from error
+    wrong = (ranks < 0) | np.isinf(ranks)
+    if wrong.any():
+        row = int(wrong.any(axis=1).argmax())
+        message = (
+            f"Ranking {row} has a rank that is negative or infinite; ranks are 1, 2, …, and 0 for "
+            "not ranked. Mend it."
+        )
         raise InputError(message)
+    ranks = np.nan_to_num(ranks)
     order = united(names)
     number = {name: i for i, name in enumerate(order.tolist())}
     place = [number[name] for name in names]

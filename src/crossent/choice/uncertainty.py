@@ -10,6 +10,8 @@ from crossent.errors import InputError
 from crossent.objectives.blas import blas_for
 from crossent.objectives.choice import ChoiceObjective
 from crossent.objectives.choice_metric import CholeskyMetric
+from crossent.objectives.information import clustered_meat as meat_of_clusters
+from crossent.objectives.information import sandwich
 
 __all__ = ["CovarianceKind", "clustered_meat", "covariance", "sandwich_meat"]
 
@@ -58,8 +60,7 @@ def _covariance(
         if objective.penalty == 0:
             return inverse
         meat = objective.hessian(w, penalised=False) * objective.total
-    result: npt.NDArray[np.float64] = inverse @ meat @ inverse
-    return result
+    return sandwich(inverse, meat)
 
 
 def _centred_rows(objective: ChoiceObjective, w: npt.NDArray[np.float64]) -> sp.csr_array:
@@ -113,8 +114,5 @@ def clustered_meat(
     K.-Y. Liang, S. L. Zeger, Longitudinal data analysis using generalized linear models,
     Biometrika 73, 13-22, 1986, with the usual factor G/(G - 1).
     """
-    n_clusters = table.shape[1]
     with blas_for(len(w)):
-        sums = (sp.csr_array(table.T) @ _centred_rows(objective, w)).toarray()
-        result: npt.NDArray[np.float64] = sums.T @ sums * (n_clusters / (n_clusters - 1))
-        return result
+        return meat_of_clusters((sp.csr_array(table.T) @ _centred_rows(objective, w)).toarray())

@@ -18,6 +18,7 @@ Rank items from comparisons of two, with intervals and a certificate.
 
 \b
 Examples:
+  crossent rank football_sample --report football.html
   crossent rank votes.csv --left left --right right --outcome winner --judge worker
   crossent rank results.csv --left home_team --right away_team \\
     --left-score home_score --right-score away_score \\
@@ -28,9 +29,20 @@ A row without an outcome is left out and counted.
 
 
 def rank(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV table with a header.")],
-    left: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the first item.")],
-    right: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the second item.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Table with a header (CSV, TSV, Parquet, Arrow; compressed or not), or "
+            "football_sample: South America's national teams, which comes with crossent.",
+        ),
+    ],
+    left: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the first item.")
+    ] = None,
+    right: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the second item.")
+    ] = None,
     outcome: Annotated[
         str | None,
         typer.Option(
@@ -52,8 +64,8 @@ def rank(
         str, typer.Option(metavar="auto|own|drop", help="What 'neither' is.")
     ] = "auto",
     order_effect: Annotated[
-        str, typer.Option(metavar="none|global|item", help="Advantage of the left item.")
-    ] = "none",
+        str | None, typer.Option(metavar="none|global|item", help="Advantage of the left item.")
+    ] = None,
     neutral: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="True where the order has no effect.")
     ] = None,
@@ -96,7 +108,7 @@ def rank(
         estimator = {
             "ties": tie,
             "neither": neither,
-            "order_effect": None if order_effect == "none" else order_effect,
+            "order_effect": order_effect,
             "penalty": penalty,
             "undefined": undefined,
             "anchor": anchor,

@@ -1,6 +1,7 @@
 """What ``crossent rank`` does: read, fit, print, report."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,10 @@ _OPTIONS = {
     "undefined='components'": "--undefined components",
     "undefined='drop'": "--undefined drop",
     "order_effect='global'": "--order-effect global",
+    "half_life=None": "leave --half-life out",
     "Say what other values mean with outcomes={value: 'left', ...}.": "Rename it in the file.",
 }
+_ROW = re.compile(r"(^|\bin )row (\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,17 @@ class _Data:
     X: npt.NDArray[Any]
     y: npt.NDArray[Any]
     options: dict[str, Any]
-    lines: npt.NDArray[np.intp]
+    columns: Columns
     left_out: int
+
+    def place(self, row: int) -> str:
+        """Where a row stands in the file, in words."""
+        return f"{self.columns.unit} {self.columns.lines[row]}"
 
 
 def run_rank(request: RankRequest, messages: Messages, /) -> ExitCode:
     """Fit, print and report."""
+    request = request.completed()
     check_outputs({"--report": request.report}, {"FILE": str(request.file)})
     if request.report is not None:
         require_matplotlib()
@@ -74,7 +82,7 @@ def _fit(request: RankRequest, data: _Data) -> BradleyTerry:
     try:
         return BradleyTerry(**request.estimator).fit(data.X, data.y, **data.options)
     except InputError as error:
-        message = str(error)
+        message = _ROW.sub(lambda found: f"{found[1]}{data.place(int(found[2]))}", str(error))
         for parameter, option in _OPTIONS.items():
             message = message.replace(parameter, option)
         raise InputError(message) from error
@@ -82,15 +90,11 @@ def _fit(request: RankRequest, data: _Data) -> BradleyTerry:
 
 def _read(request: RankRequest) -> _Data:
     """The columns that are asked for; rows without an outcome are left out and counted."""
-    by_score = request.left_score is not None and request.right_score is not None
-    if by_score == (request.outcome is not None):
-        message = "Give either --outcome, or --left-score and --right-score."
-        raise InputError(message)
     outcome = [request.outcome] if request.outcome else [request.left_score, request.right_score]
     others = [request.judge, request.date, request.neutral, *request.covariates]
     names = [request.left, request.right, *outcome, *(name for name in others if name)]
     columns = read_words(request.file, [name for name in dict.fromkeys(names) if name])
-    y = _scores(request, columns) if by_score else _words(request, columns)
+    y = _words(request, columns) if request.outcome else _scores(request, columns)
     known = np.array([word != "" for word in y.tolist()])
     columns = columns.rows(known)
     if not known.any():
@@ -98,7 +102,7 @@ def _read(request: RankRequest) -> _Data:
         raise InputError(message)
     options: dict[str, Any] = {}
     if request.judge:
-        options["clusters"] = columns.words[request.judge]
+        options["clusters"] = columns.filled(request.judge)
     if request.estimator["half_life"] is not None:
         if request.date is None:
             message = "--half-life needs --date, the column of the dates."
@@ -108,8 +112,8 @@ def _read(request: RankRequest) -> _Data:
         options["order"] = 1.0 - columns.flags(request.neutral)
     if request.covariates:
         options["covariates"] = np.array([columns.numbers(c) for c in request.covariates]).T
-    X = np.array([columns.words[request.left], columns.words[request.right]], dtype=object).T
-    return _Data(X, y[known], options, columns.lines, int((~known).sum()))
+    X = np.array([columns.filled(str(c)) for c in (request.left, request.right)], dtype=object).T
+    return _Data(X, y[known], options, columns, int((~known).sum()))
 
 
 def _scores(request: RankRequest, columns: Columns) -> npt.NDArray[Any]:
@@ -120,14 +124,10 @@ def _scores(request: RankRequest, columns: Columns) -> npt.NDArray[Any]:
 
 def _words(request: RankRequest, columns: Columns) -> npt.NDArray[Any]:
     """Outcomes as they stand; the name of one of the two items means that it won."""
-    rows = zip(
-        columns.words[str(request.outcome)],
-        columns.words[request.left],
-        columns.words[request.right],
-        strict=True,
-    )
+    names = (str(name) for name in (request.outcome, request.left, request.right))
+    rows = zip(*([word.strip() for word in columns.words[name]] for name in names), strict=True)
     return np.array(
-        ["left" if y == a else "right" if y == b else y.strip() for y, a, b in rows], dtype=object
+        ["left" if y == a else "right" if y == b else y for y, a, b in rows], dtype=object
     )
 
 
@@ -220,8 +220,20 @@ def _record(
         "neither": model.neither_,
         "order_effect": model.order_effect_,
         "covariates": dict(zip(request.covariates, model.coef_.tolist(), strict=True)),
-        "certificate": certificate_record(model.certificate_),
+        "certificate": _certificate(model),
     }
+
+
+def _certificate(model: BradleyTerry) -> dict[str, Any]:
+    """Its numbers, and sentences that speak of `penalty` where those of a regression speak of C."""
+    record = certificate_record(model.certificate_)
+    said = [sentence.replace("training rows", "comparisons") for sentence in record["in_words"]]
+    if model.certificate_.kind == "stationary":
+        said[-1] = (
+            f"{model.certificate_.status.value} That the estimate exists was proven. For a proven "
+            "distance to the optimum as well, give a `penalty` (--penalty) above 0."
+        )
+    return {**record, "in_words": said}
 
 
 def _report(request: RankRequest, data: _Data, model: BradleyTerry, table: Ranking) -> None:
@@ -239,7 +251,11 @@ def _report(request: RankRequest, data: _Data, model: BradleyTerry, table: Ranki
         calibration=calibration(model),
         fit=goodness_of_fit(model),
         tests=likelihood_ratio_tests(model) if model.penalty_ == 0 else (),
-        surprises=surprising_results(model, data.X, data.y, **given),
+        surprises=[
+            replace(found, row=int(data.columns.lines[found.row]))
+            for found in surprising_results(model, data.X, data.y, **given)
+        ],
+        row_name=data.columns.unit,
         notes=notes,
         standard_errors=(
             f"residuals clustered by {request.judge}" if request.judge else "the exact Hessian"

@@ -14,6 +14,7 @@ from crossent.datasets.columns import (
 )
 from crossent.datasets.dataset import Dataset
 from crossent.datasets.doors import is_table, load, open_dataset
+from crossent.datasets.football import FOOTBALL_SAMPLE, FootballMatches, load_football_sample
 from crossent.datasets.frames import as_frame, frame_columns, read_frame, stream_frames
 from crossent.datasets.idx import read_idx, read_idx_pair
 from crossent.datasets.reading import Reading
@@ -21,10 +22,12 @@ from crossent.datasets.table import csv_columns, read_csv, read_csv_features
 from crossent.datasets.tabular import number_matrix, table_targets, target_names
 
 __all__ = [
+    "FOOTBALL_SAMPLE",
     "MISSING_MARKS",
     "CellError",
     "Dataset",
     "DatasetDescription",
+    "FootballMatches",
     "Reading",
     "as_frame",
     "csv_columns",
@@ -32,6 +35,7 @@ __all__ = [
     "frame_columns",
     "is_table",
     "load",
+    "load_football_sample",
     "names",
     "number_matrix",
     "open_dataset",

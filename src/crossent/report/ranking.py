@@ -47,6 +47,8 @@ class RankingFacts:
     tests : sequence of LikelihoodRatioTest
         Empty with a penalty.
     surprises : sequence of SurprisingResult
+    row_name : str
+        What the rows of `surprises` count: "row" (from 0) or "line" of a file.
     notes : sequence of str
         Sentences about the data: where from, what was left out.
     standard_errors : str
@@ -62,6 +64,7 @@ class RankingFacts:
     fit: GoodnessOfFit
     tests: Sequence[LikelihoodRatioTest] = ()
     surprises: Sequence[SurprisingResult] = ()
+    row_name: str = "row"
     notes: Sequence[str] = ()
     standard_errors: str = "the exact Hessian"
     command: str = ""
@@ -268,8 +271,9 @@ def _surprises(facts: RankingFacts) -> str:
         ]
         for s in facts.surprises
     ]
-    header = ["row", "left", "right", "outcome", "probability", "bits"]
-    note = '<p class="muted">Rows are counted from 0. Bits are −log₂ of the probability.</p>'
+    header = [facts.row_name, "left", "right", "outcome", "probability", "bits"]
+    counted = "Rows are counted from 0. " if facts.row_name == "row" else ""
+    note = f'<p class="muted">{counted}Bits are −log₂ of the probability.</p>'
     return html.section(
         "Most surprising results", html.table(header, rows, numbers={0, 4, 5}) + note
     )
