@@ -68,7 +68,7 @@ def _sound_texts() -> Numbers:
     # This very claim may show what misread letters look like only by their names.
     equal("faults in our own texts", faults, {})
     return {
-        "∑ misread": garbled[0],
+        "∑ misread, as code points": [f"U+{ord(letter):04X}" for letter in garbled[0]],
         "texts looked at": len(texts),
         "references between them": sum(len(re.findall(r"\bS\d+\b", t)) for t in texts.values()),
         "faults": len(faults),

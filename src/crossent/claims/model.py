@@ -76,6 +76,7 @@ def _likelihood_is_not_accuracy() -> Numbers:
     close("mean losses", losses, wanted, rel=1e-13)
     row = softmax([1.0, 2.0, 3.0])
     equal("ŷ has an entry per class", row.shape, (3,))
+    close("which sum to 1", float(row.sum()), 1.0, rel=1e-15)
     return {
         "accuracy of the timid and the bold model": hits,
         "mean -log p of both": losses,

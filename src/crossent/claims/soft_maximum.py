@@ -128,11 +128,13 @@ def _soft_minimum() -> Numbers:
     sharper = float(softmin([2.0, 4.0], inverse_temperature=10.0))
     close("λ = 10", sharper, 1.999999999793884638, rel=1e-15)  # mpmath
     below("below the minimum", [value, sharper], 2.0)
+    distribution = softmax([-2.0, -4.0])
+    close("softmax(-2, -4)", distribution[0], 1 / (1 + math.exp(-2.0)), rel=1e-14)
     return {
         "softmin(2, 4)": value,
         "the same at λ = 10": sharper,
         "softmin(7, 9)": float(softmin([7.0, 9.0])),
-        "softmax(-2, -4), another thing": softmax([-2.0, -4.0]).round(7).tolist(),
+        "softmax(-2, -4), another thing": distribution.round(7).tolist(),
     }
 
 
