@@ -107,7 +107,7 @@ def test_a_target_column_is_refused_where_there_is_no_choice(name, pair):
         ("mnits", ["neither a data set nor a file", "did you mean 'mnist'?", "breast_cancer"]),
         ("frut.csv", ["frut.csv: no such file", "did you mean 'fruit.csv'?"]),
         ("nowhere/fruit.csv", ["no such file", "'nowhere' does not exist"]),
-        ("folder", ["is a folder"]),
+        ("folder", ["no folder in it holds images"]),
         ("empty.csv", ["empty", "0 bytes"]),
         ("cut.gz", ["gzip", "truncated"]),
     ],

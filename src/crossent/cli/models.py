@@ -12,10 +12,13 @@ from crossent.cli.tables import Wanted, labelled_rows, reading_of, rows_wanted, 
 from crossent.datasets import (
     Reading,
     csv_columns,
+    holds_images_only,
     is_table,
     open_dataset,
+    pixel_names,
     read_csv_features,
     read_frame,
+    read_images,
     tables_installed,
 )
 from crossent.errors import InputError
@@ -61,6 +64,15 @@ def reading_for(model: Any, reading: Reading) -> Reading:
     return reading_of(classifier, reading)
 
 
+def _image_shape(model: Any) -> tuple[int, ...]:
+    """Height and width, and 3 for colours, of the images that a model was fitted to."""
+    shape = getattr(getattr(classifier_of(model), "schema_", None), "image_shape", None)
+    if shape is None:
+        message = "the model was not fitted to images: it cannot say what a folder of images shows."
+        raise InputError(message)
+    return tuple(shape)
+
+
 def labelled(model: Any, data: str, reading: Reading, part: str) -> Part:
     """Rows with their classes, the columns as the model wants them."""
     wanted = wanted_of(model, data)
@@ -84,7 +96,12 @@ def labelled(model: Any, data: str, reading: Reading, part: str) -> Part:
 
 
 def whole_rows(model: Any, data: str, reading: Reading, part: str) -> Part:
-    """Rows with their classes, or without where a table does not have them."""
+    """Rows with their classes, or without where a table or a folder does not have them."""
+    if Path(data).is_dir() and (files := holds_images_only(Path(data))):
+        shape = _image_shape(model)
+        X, _ = read_images(files, size=(shape[0], shape[1]), colours=len(shape) == 3)
+        X = select_features(model, X, pixel_names(X.shape[1], shape), source=data)
+        return Part(X, None, data, tuple(path.name for path in files))
     if reading.target is not None or not is_table(data):
         return labelled(model, data, reading, part)
     columns = csv_columns(data)

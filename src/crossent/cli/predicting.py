@@ -17,7 +17,6 @@ import numpy.typing as npt
 from crossent.cli.files import check_outputs
 from crossent.cli.messages import Messages
 from crossent.cli.models import (
-    in_the_models_terms,
     load_classifier,
     reading_for,
     wanted_of,
@@ -31,10 +30,9 @@ from crossent.datasets import (
     Reading,
     frame_columns,
     stream_frames,
-    table_targets,
     target_names,
+    to_names,
 )
-from crossent.inspection import predict_rows
 from crossent.persistence import written_atomically
 
 __all__ = ["Prediction", "run_predict"]
@@ -112,52 +110,47 @@ def _predictions(model: Any, data: str, reading: Reading, part: str) -> Iterator
     if wanted is None:
         yield _predicted(model, whole_rows(model, data, reading, part))
         return
-    known = _reading_of_targets(model, data, reading, wanted)
+    target = _target_in(model, data, reading, wanted)
     skipped = 0
     for frame in stream_frames(data):
         X = rows_wanted(frame, wanted, source=data, skipped=skipped)
-        y = None if known is None else _classes(model, frame, known, data)
+        y = None if target is None else _classes(model, frame, target)
         with cells_named(data, skipped=skipped):
             yield _predicted(model, Part(X, y, data))
         skipped += len(frame)
 
 
-def _reading_of_targets(model: Any, data: str, reading: Reading, wanted: Wanted) -> Reading | None:
-    """Where the table has the rows' classes; None if nowhere."""
+def _target_in(model: Any, data: str, reading: Reading, wanted: Wanted) -> str | None:
+    """Column of the table with the rows' classes; None if there is none."""
     columns = frame_columns(data)
     if reading.target is not None:
-        return reading
+        return target_names(columns, reading, Path(data))[0]
     remembered = reading_for(model, reading)
     if remembered.target_columns:
         return None  # a row with votes has no class of which to tell the surprisal
     if remembered.target is not None:
-        return remembered if remembered.target in columns else None
-    return None if columns[-1] in wanted.names else reading
+        return remembered.target if remembered.target in columns else None
+    return None if columns[-1] in wanted.names else columns[-1]
 
 
-def _classes(model: Any, frame: Any, reading: Reading, data: str) -> npt.NDArray[Any]:
-    """Class of each row; text that no model knows where there is none."""
-    lenient = Reading(target=reading.target, drop_unlabelled=True)
-    names = target_names(tuple(frame.columns), lenient, Path(data))
-    y, labelled_rows = table_targets(frame, names, lenient, Path(data))
-    y = np.asarray(in_the_models_terms(model, y))
-    return y if labelled_rows.all() else np.where(labelled_rows, y.astype(object), "")
+def _classes(model: Any, frame: Any, target: str) -> npt.NDArray[Any]:
+    """Class of each row, as the model names it; the cell's text where it knows no such class."""
+    names = to_names(frame.get_column(target)).fill_null("").to_list()
+    known = {str(name): name for name in model.classes_.tolist()}
+    known |= {name.lower(): value for name, value in known.items() if isinstance(value, bool)}
+    return np.array([known.get(name, name) for name in names], dtype=object)
 
 
 def _predicted(model: Any, rows: Part) -> Prediction:
     """Log-probabilities, and surprisal where the class is known to the model."""
-    if rows.y is None or rows.y.ndim == 2:
-        return Prediction(None, model.classes_, model.predict_log_proba(rows.X), None, rows.names)
-    known = np.isin(rows.y.astype(model.classes_.dtype, copy=False), model.classes_)
-    if known.all():
-        found = predict_rows(model, rows.X, rows.y)
-        return Prediction(
-            rows.y, found.classes, found.log_probabilities, found.surprisal, rows.names
-        )
     log_probabilities = model.predict_log_proba(rows.X)
-    labels = np.searchsorted(model.classes_, rows.y[known].astype(model.classes_.dtype))
-    surprisal = np.full(len(known), np.nan)
-    surprisal[known] = -log_probabilities[known, labels]
+    if rows.y is None or rows.y.ndim == 2:
+        return Prediction(None, model.classes_, log_probabilities, None, rows.names)
+    number_of = {name: number for number, name in enumerate(model.classes_.tolist())}
+    labels = np.array([number_of.get(name, -1) for name in rows.y.tolist()])
+    known = np.flatnonzero(labels >= 0)
+    surprisal = np.full(len(labels), np.nan)
+    surprisal[known] = -log_probabilities[known, labels[known]]
     return Prediction(rows.y, model.classes_, log_probabilities, surprisal, rows.names)
 
 

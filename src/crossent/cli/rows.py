@@ -1,6 +1,7 @@
 """Which rows a command works on: opened by name or path, and split for a test."""
 
 import difflib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,12 +89,15 @@ def part_of(data: Dataset, part: str, /) -> Part:
         raise InputError(message)
     if data.X_test is None or part == "train":
         which = "training rows" if data.X_test is not None else "rows"
-        return Part(data.X_train, data.y_train, f"{len(data.y_train)} {which} of {data.name}")
+        sentence = f"{len(data.y_train)} {which} of {data.name}"
+        return Part(data.X_train, data.y_train, sentence, data.names_train or None)
     if part == "all":
         X = _stacked(data.X_train, data.X_test)
         y = np.concatenate([data.y_train, np.asarray(data.y_test)])
-        return Part(X, y, f"all {len(X)} rows of {data.name}")
-    return Part(data.X_test, data.y_test, f"{len(data.X_test)} test rows of {data.name}")
+        names = (*data.names_train, *data.names_test)
+        return Part(X, y, f"all {len(X)} rows of {data.name}", names or None)
+    sentence = f"{len(data.X_test)} test rows of {data.name}"
+    return Part(data.X_test, data.y_test, sentence, data.names_test or None)
 
 
 def _stacked(first: Any, second: Any) -> Any:
@@ -175,7 +179,9 @@ def _with_file(data: Dataset, path: str, reading: Reading) -> Split:
         named = reading if reading.target_columns else replace(reading, target=data.target[0])
         X, y, dropped = labelled_rows(path, named, wanted)
     else:
-        other = open_dataset(path, reading=reading)
+        shape = data.image_shape
+        size = (shape[0], shape[1]) if shape is not None and os.path.isdir(path) else None
+        other = open_dataset(path, reading=replace(reading, image_size=size))
         X = _in_order(other.X_train, other.feature_names, data.feature_names, path, data.name)
         y, dropped = other.y_train, 0
     sentence = f"{len(y)} rows of {Path(path).name}"

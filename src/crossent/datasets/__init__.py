@@ -17,6 +17,8 @@ from crossent.datasets.doors import is_table, load, open_dataset
 from crossent.datasets.football import FOOTBALL_SAMPLE, FootballMatches, load_football_sample
 from crossent.datasets.frames import as_frame, frame_columns, read_frame, stream_frames
 from crossent.datasets.idx import read_idx, read_idx_pair
+from crossent.datasets.image_folders import holds_images_only, read_images
+from crossent.datasets.images import pixel_names
 from crossent.datasets.reading import Reading
 from crossent.datasets.table import csv_columns, read_csv, read_csv_features
 from crossent.datasets.tabular import number_matrix, table_targets, target_names
@@ -33,17 +35,20 @@ __all__ = [
     "csv_columns",
     "describe",
     "frame_columns",
+    "holds_images_only",
     "is_table",
     "load",
     "load_football_sample",
     "names",
     "number_matrix",
     "open_dataset",
+    "pixel_names",
     "read_csv",
     "read_csv_features",
     "read_frame",
     "read_idx",
     "read_idx_pair",
+    "read_images",
     "require_tables",
     "stream_frames",
     "table_targets",

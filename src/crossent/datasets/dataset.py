@@ -38,6 +38,8 @@ class Dataset:
         Name of the table's column that holds the class, or of those that hold the classes' votes.
     remarks : tuple of str
         Sentences: what a reader should know, such as how many rows were left out.
+    names_train, names_test : tuple of str
+        Of the rows, such as the files of images; empty if they have none.
 
     Examples
     --------
@@ -61,6 +63,8 @@ class Dataset:
     source: str
     target: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    names_train: tuple[str, ...] = ()
+    names_test: tuple[str, ...] = ()
 
     @property
     def classes(self) -> npt.NDArray[Any]:

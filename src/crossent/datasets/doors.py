@@ -9,6 +9,7 @@ from crossent.datasets._files import first_bytes
 from crossent.datasets.bundled import load_bundled
 from crossent.datasets.catalogue import describe, names, nearest
 from crossent.datasets.dataset import Dataset
+from crossent.datasets.image_folders import open_image_folder
 from crossent.datasets.images import load_images, open_images
 from crossent.datasets.reading import Reading
 from crossent.datasets.table import read_csv
@@ -70,7 +71,8 @@ def open_dataset(
     name_or_path : str or path-like
         A name that `load` takes (a file of the same name is reached as ``./iris``); the path
         of an IDX file of images, whose labels are found beside it (``train-images…`` →
-        ``train-labels…``) as is a test pair (``t10k-images…`` or ``test-images…``); or the
+        ``train-labels…``) as is a test pair (``t10k-images…`` or ``test-images…``); a folder
+        of images whose folders are the classes, in ``training`` and ``testing`` or not; or the
         path of a table: CSV or TSV, compressed or not, Parquet or Arrow. What a file is, is read
         from its first bytes.
     target : str, optional
@@ -106,8 +108,8 @@ def open_dataset(
         return load(str(name_or_path), data_home=data_home)
     path = Path(name_or_path)
     if path.is_dir():
-        message = f"{path} is a folder. Give the path of a table, or of an IDX file of images."
-        raise DatasetError(message)
+        _refuse_options(how, f"the folder {path}")
+        return open_image_folder(path, size=how.image_size)
     if not path.exists():
         raise DatasetError(_absence(str(name_or_path), path))
     if first_bytes(path, 2) == b"\x00\x00":

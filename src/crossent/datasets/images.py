@@ -20,7 +20,7 @@ from crossent.datasets.idx import (
 from crossent.errors import DatasetError
 from crossent.typing import FloatArray
 
-__all__ = ["load_images", "open_images"]
+__all__ = ["image_rows", "load_images", "open_images", "pixel_names"]
 
 ENVIRONMENT_VARIABLE = "CROSSENT_DATA"
 
@@ -95,15 +95,15 @@ def load_images(name: str, data_home: str | os.PathLike[str] | None, /) -> Datas
         path, content = _content(name, file, data_home)
         parts[file] = parse_idx(content, path)
     facts = describe(name)
-    X_train, shape, preprocessing = _rows(parts[FILES[0]])
-    X_test, _, _ = _rows(parts[FILES[2]])
+    X_train, shape, preprocessing = image_rows(parts[FILES[0]])
+    X_test, _, _ = image_rows(parts[FILES[2]])
     return Dataset(
         name=name,
         X_train=X_train,
         y_train=parts[FILES[1]].astype(np.int64),
         X_test=X_test,
         y_test=parts[FILES[3]].astype(np.int64),
-        feature_names=_pixel_names(X_train.shape[1], shape),
+        feature_names=pixel_names(X_train.shape[1], shape),
         class_names=facts.class_names,
         image_shape=shape,
         preprocessing=preprocessing,
@@ -116,7 +116,7 @@ def load_images(name: str, data_home: str | os.PathLike[str] | None, /) -> Datas
 def open_images(path: Path, /) -> Dataset:
     """Data set from an IDX images' file, its labels beside it, and a test pair if there."""
     images, y_train = read_idx_pair(path)
-    X_train, shape, preprocessing = _rows(images)
+    X_train, shape, preprocessing = image_rows(images)
     X_test = y_test = None
     test_path = held_out_images_file(path)
     if test_path is not None:
@@ -127,14 +127,14 @@ def open_images(path: Path, /) -> Dataset:
                 f"{images.shape[1:]}. The files do not belong together."
             )
             raise DatasetError(message)
-        X_test, _, _ = _rows(test_images)
+        X_test, _, _ = image_rows(test_images)
     return Dataset(
         name=path.name.removesuffix(".gz"),
         X_train=X_train,
         y_train=y_train,
         X_test=X_test,
         y_test=y_test,
-        feature_names=_pixel_names(X_train.shape[1], shape),
+        feature_names=pixel_names(X_train.shape[1], shape),
         class_names=None,
         image_shape=shape,
         preprocessing=preprocessing,
@@ -179,7 +179,7 @@ def _given_folder(name: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _rows(
+def image_rows(
     images: npt.NDArray[Any],
 ) -> tuple[FloatArray, tuple[int, int] | None, str]:
     """Rows (n, d), height and width if they are pictures, and what was done to the values.
@@ -195,9 +195,11 @@ def _rows(
     return flat.astype(dtype), shape, UNTOUCHED
 
 
-def _pixel_names(n_features: int, shape: tuple[int, int] | None) -> tuple[str, ...]:
-    """Name of each column: pixel_row_column, or x0, x1, …."""
+def pixel_names(n_features: int, shape: tuple[int, ...] | None) -> tuple[str, ...]:
+    """Name of each column: pixel_row_column, with the colour if there are three; or x0, x1, …."""
     if shape is None:
         return tuple(f"x{j}" for j in range(n_features))
-    height, width = shape
-    return tuple(f"pixel_{i}_{j}" for i in range(height) for j in range(width))
+    colours = ("",) if len(shape) == 2 else ("_red", "_green", "_blue")
+    return tuple(
+        f"pixel_{i}_{j}{c}" for i in range(shape[0]) for j in range(shape[1]) for c in colours
+    )
