@@ -13,12 +13,14 @@ from crossent.inspection.evaluation import (
     evaluation,
     wilson_interval,
 )
+from crossent.inspection.inference import Covariance, summary
 from crossent.inspection.label_errors import (
     ConfidentJoint,
     confident_joint,
     out_of_fold_predictions,
     suspicious_labels,
 )
+from crossent.inspection.likelihood_ratio import likelihood_ratio_tests
 from crossent.inspection.pipelines import classifier_of, encoded_rows, encoder_of
 from crossent.inspection.predictions import Predictions, predict_rows
 from crossent.inspection.reliability import (
@@ -28,18 +30,23 @@ from crossent.inspection.reliability import (
     class_reliability,
     reliability,
 )
+from crossent.inspection.summary import CoefficientRow, FeatureTest, Summary
 from crossent.inspection.surprise import SurprisingRow, surprising_rows, top_losses
 from crossent.inspection.words import Verdict, certificate_in_words, verdict
 
 __all__ = [
     "CalibrationErrors",
+    "CoefficientRow",
     "ConfidentJoint",
     "ConfusedPair",
     "Confusion",
+    "Covariance",
     "Evaluation",
+    "FeatureTest",
     "Predictions",
     "Reliability",
     "RowDependence",
+    "Summary",
     "SurprisingRow",
     "Verdict",
     "calibration_errors",
@@ -53,11 +60,13 @@ __all__ = [
     "encoder_of",
     "evaluate",
     "evaluation",
+    "likelihood_ratio_tests",
     "most_confused",
     "out_of_fold_predictions",
     "predict_rows",
     "reliability",
     "row_dependence",
+    "summary",
     "surprising_rows",
     "suspicious_labels",
     "top_losses",

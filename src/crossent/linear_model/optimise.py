@@ -17,7 +17,7 @@ from crossent.solvers import Solution, minimise
 from crossent.sources import ArraySource
 from crossent.typing import FloatArray
 
-__all__ = ["Fit", "PassCallback", "Problem", "solve"]
+__all__ = ["Fit", "PassCallback", "Problem", "solve", "source_of"]
 
 PassCallback: TypeAlias = Callable[
     [TracePoint, npt.NDArray[np.float64], npt.NDArray[np.float64]], bool
@@ -124,7 +124,7 @@ def solve(
     """
     mass = problem.targets.class_mass(problem.weight)
     present = mass > 0
-    source = _source(problem, present)
+    source = source_of(problem, present)
     _check_newton(solver, source, problem.fit_intercept)
     objective = SoftmaxObjective(
         source,
@@ -167,8 +167,8 @@ def _blas_limit(n_threads: int | None, source: ArraySource, solver: str) -> int 
     return 1
 
 
-def _source(problem: Problem, present: npt.NDArray[np.bool_]) -> ArraySource:
-    """The rows, with targets over the classes that have any."""
+def source_of(problem: Problem, present: npt.NDArray[np.bool_]) -> ArraySource:
+    """The rows, with targets over the classes that are `present`, shape (q,)."""
     values = problem.targets.values
     offset = problem.offset
     if not present.all():
