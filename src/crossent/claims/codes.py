@@ -164,8 +164,8 @@ CLAIMS: tuple[Claim, ...] = (
             "and nothing shorter exists: word lengths l of any decodable binary code satisfy "
             "Kraft's inequality Σ 2^-l ≤ 1, and among all triples that do, 5/3 is the least. "
             "Lengths (1, 1, 2), for example, have the sum 5/4: there is no such code.\n\n"
-            "The remaining .08 bit is lost because 1/3 is not a power of 1/2. A word of l bits "
-            "is exactly right for a probability of 2^-l, and only for that."
+            "The remaining .08 bit is lost because 1/3 is not a power of 1/2. A word of l bits is "
+            "exactly right for a probability of 2^-l, and only for that."
         ),
         check=_one_symbol,
     ),
@@ -180,16 +180,16 @@ CLAIMS: tuple[Claim, ...] = (
         verdict=Verdict.EXERCISE,
         answer=(
             "Yes. n independent observations form one of 3^n equally likely blocks. Give each of "
-            "these a word by Huffman's method: the mean length is less than the block's entropy, "
-            "n log2 3, plus one bit, so per observation\n\n"
-            "    log2 3 ≤ L_n < log2 3 + 1/n,\n\n"
+            "these a word by Huffman's method: the mean length is less than the block's entropy, n "
+            "log2 3, plus one bit, so per observation\n\n    log2 3 ≤ L_n < log2 3 + 1/n,\n\n"
             "and the loss goes to 0. For n = 1, ..., 8: 5/3, 29/18, 130/81, 130/81, 1931/1215, "
             "6995/4374, 24335/15309, 41831/26244, that is 1.667, 1.611, 1.605, 1.605, 1.589, "
             "1.599, 1.590, 1.594 bits. Only the *bound* falls steadily; the lengths themselves go "
-            "up and down. How good a block is depends on how close 3^n is below a power "
-            "of two: 3^5 = 243 is close to 256, so blocks of five are good.\n\n"
-            "For equally likely blocks even words of one fixed length come close: five trits "
-            "in a byte take 1.6 bits each, 99.06 % of what a byte can hold. Blocks grow as 3^n, so "
+            "up and down. How good a block is depends on how close 3^n comes to a power of two: "
+            "3^5 = 243 is close to 256 and 3^7 = 2187 to 2048, so blocks of five and of seven are "
+            "good.\n\n"
+            "For equally likely blocks even words of one fixed length come close: five trits in a "
+            "byte take 1.6 bits each, 99.06 % of what a byte can hold. Blocks grow as 3^n, so "
             "nobody takes n = 1000; arithmetic coding and ANS come as close as one likes without "
             "listing any block (S50)."
         ),
@@ -233,18 +233,17 @@ CLAIMS: tuple[Claim, ...] = (
         source="exercise 3; forum",
         verdict=Verdict.EXERCISE,
         answer=(
-            "Two: 3 < 8 ≤ 3² = 9. With the levels shifted to be symmetric, k is sent as "
-            "(k // 3 - 1, k mod 3 - 1): 0 as (-1, -1), 4 as (0, 0), 7 as (1, 0). The ninth word, "
-            "(1, 1), is left for control. (The forum's count is right.) Three bits in two trits "
-            "use 3/(2 log2 3) = 94.6 % of what the trits could carry; 11 bits in 7 trits use "
-            "99.1 %.\n\n"
-            "Why better: the line changes two times where a binary line changes three times. So at "
-            "the same bit rate the symbol rate, and with it the bandwidth that cable and "
-            "circuit must pass, falls to 2/3. Levels on both sides of zero allow "
-            "a line without direct current, and the level 0 needs no drive. The price: at "
-            "the same total swing neighbouring levels are half as far apart, so less noise is "
-            "tolerated. That a receiver can tell three voltages apart makes it *possible*; it is "
-            "not what makes it better.\n\n"
+            "Two: 3 < 8 ≤ 3² = 9. With the levels shifted to be symmetric, k is sent as (k // 3 - "
+            "1, k mod 3 - 1): 0 as (-1, -1), 4 as (0, 0), 7 as (1, 0). The ninth word, (1, 1), is "
+            "left for control. (The forum's count is right.) Three bits in two trits use 3/(2 log2 "
+            "3) = 94.6 % of what the trits could carry; 11 bits in 7 trits use 99.1 %.\n\n"
+            "Why better: a ternary line is set twice where a binary line is set three times. So at "
+            "the same bit rate the symbol rate, and with it the bandwidth that cable and circuit "
+            "must pass, falls to 2/3. Levels on both sides of zero allow a line without direct "
+            "current, and the level 0 needs no drive. The price: at the same total swing "
+            "neighbouring levels are half as far apart, so less noise is tolerated. That a "
+            "receiver can tell three voltages apart makes it *possible*; it is not what makes it "
+            "better.\n\n"
             "The mapping above is not quite balanced: the eight words sum to (-1, -1). Leaving out "
             "(0, 0) instead of (1, 1) would balance them."
         ),

@@ -105,18 +105,17 @@ CLAIMS: tuple[Claim, ...] = (
         source="forum; chapter; write-up",
         verdict=Verdict.TRUE,
         answer=(
-            "All of it is so. One copy of the forum thread was saved with the wrong "
-            "alphabet: the three bytes of the sum sign in UTF-8 were read as three letters of "
-            "Windows' Greek code page, a beta among them, and a mathematical italic letter begins "
-            "with a pi. Answers that were "
-            "photographs are lost with the photographs. The chapter begins in the middle of a "
-            "word, and its equation numbers point to equations that are not there. The write-up "
-            "uses names before it defines them (S71, S77), and its last comparison is cut off "
-            "(S84).\n\n"
+            "All of it is so. One copy of the forum thread was saved with the wrong alphabet: the "
+            "three bytes of the sum sign in UTF-8 were read as three characters of Windows' Greek "
+            "code page, first a beta, and mathematical italic letters begin with a pi. Answers "
+            "that were photographs are lost with the photographs. The chapter begins in the middle "
+            "of a word, and its equation numbers point to equations that are not there. The "
+            "write-up uses names before it defines them (S71, S77), and its last comparison is cut "
+            "off (S84).\n\n"
             "What is lost cannot be answered; where a statement could be read, it is here. The "
-            "check reproduces the garbling, and searches all our own texts for the same "
-            "faults: misread or lost letters, unresolved references, claims that are named and "
-            "do not exist. The examples in this package's documentation are run by its tests."
+            "check reproduces the garbling, and searches all our own texts for the same faults: "
+            "misread or lost letters, unresolved references, claims that are named and do not "
+            "exist. The examples in this package's documentation are run by its tests."
         ),
         check=_sound_texts,
     ),
@@ -130,8 +129,8 @@ CLAIMS: tuple[Claim, ...] = (
             "Here. Each of the 87 statements, exercises, questions and cells has a verdict, an "
             "answer in words and formulae, the corrected statement where the source errs, and a "
             "check: a piece of code that computes the answer with this package's public functions, "
-            "compares it with a value found in another way, and returns the numbers that it "
-            "shows. A wrong answer breaks the build.\n\n"
+            "compares it with a value found in another way, and returns the numbers that it shows. "
+            "A wrong answer breaks the build.\n\n"
             "And a check that could not fail would be worthless. So the tests also do the "
             "opposite: they break the functions that a check uses, one at a time, and demand that "
             "the check notices."

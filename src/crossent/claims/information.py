@@ -206,17 +206,17 @@ CLAIMS: tuple[Claim, ...] = (
         verdict=Verdict.TRUE_IF,
         answer=(
             "True on average per symbol, for codes that can be decoded uniquely. With H in bits: "
-            "no binary code whose messages can be taken apart again has a mean length below H, "
-            "and coding many symbols together comes as close to H as one likes. Huffman's "
-            "code for single symbols is less than one bit above it.\n\n"
+            "no binary code whose messages can be taken apart again has a mean length below H, and "
+            "coding many symbols together comes as close to H as one likes. Huffman's code for "
+            "single symbols is less than one bit above it.\n\n"
             "For P = (.5, .3, .2) H is 1.030 nats or 1.485 bits; Huffman's words 0, 10, 11 take "
             "1.5 bits on average. An entropy coder, which shares bits between symbols, wrote "
-            "80,000 draws with the number of bits that their surprisals add up to, and at most "
-            ".05 % and 64 bits more.\n\n"
-            'Without "uniquely" the statement is false. The three words "" (nothing), '
-            '"0" and "1" for three equal classes take 2/3 bit on average, less than '
-            "log2 3 = 1.585. But in a message of several symbols nobody can tell where one word "
-            'ends. And "at least" is about the mean: single messages may be shorter.'
+            "80,000 draws with the number of bits that their surprisals add up to, and at most .05 "
+            "% and 64 bits more.\n\n"
+            'Without "uniquely" the statement is false. The three words "" (nothing), "0" '
+            'and "1" for three equal classes take 2/3 bit on average, less than log2 3 = 1.585. '
+            'But in a message of several symbols nobody can tell where one word ends. And "at '
+            'least" is about the mean: single messages may be shorter.'
         ),
         correction=(
             "On average at least H[P] nats per symbol are needed by every uniquely decodable code, "
@@ -232,11 +232,11 @@ CLAIMS: tuple[Claim, ...] = (
         verdict=Verdict.TRUE,
         answer=(
             "Nat and bit are two units for the same thing, like metre and foot. Information "
-            "measured with the natural logarithm is in nats, with log2 in bits. Since "
-            "log2 x = log x / log 2, a number in nats is *divided* by log 2 = .693 to give bits, "
-            "which makes it larger: a fair coin has .693 nats or exactly 1 bit. Losses in machine "
-            "learning are in nats, as their logarithm is the natural one; what is written to a "
-            "file is counted in bits."
+            "measured with the natural logarithm is in nats, with log2 in bits. Since log2 x = log "
+            "x / log 2, a number in nats is *divided* by log 2 = .693 to give bits, which makes it "
+            "larger: a fair coin has .693 nats or exactly 1 bit. Losses in machine learning are in "
+            "nats, as their logarithm is the natural one; what is written to a file is counted in "
+            "bits."
         ),
         check=_units,
     ),
@@ -252,14 +252,13 @@ CLAIMS: tuple[Claim, ...] = (
         answer=(
             "True, with one footnote: the receiver has to know how long the stream is.\n\n"
             "A symbol that was predicted with probability p costs -log2 p bits. With p = 1 that is "
-            "0; with p = .999 it is .0014 bit. A whole bit per symbol, the least that a code with "
-            "one word per symbol can do, would be 700 times too much; an entropy coder lets many "
-            "symbols share one bit.\n\n"
+            "0; with p = .999 it is .0014 bit. A code with one word per symbol cannot spend less "
+            "than a whole bit on it; an entropy coder lets many symbols share one bit.\n\n"
             "Do not mistake the surprisal of the common symbol for the entropy. A source with "
-            "probabilities (.999, .001) costs .0114 bit a symbol on average, "
-            "eight times .0014, because each rare symbol costs 9.97 bits. 100,000 symbols, 90 of "
-            "them rare, took fewer than 1,100 bits where one bit each would be 100,000; 100,000 "
-            "equal symbols took no more than the coder's closing word."
+            "probabilities (.999, .001) costs .0114 bit a symbol on average, eight times .0014, "
+            "because each rare symbol costs 9.97 bits. One bit a symbol is 88 times as much. "
+            "100,000 symbols, 90 of them rare, took fewer than 1,100 bits where one bit each would "
+            "be 100,000; 100,000 equal symbols took no more than the coder's closing word."
         ),
         check=_predictable,
     ),
@@ -276,12 +275,12 @@ CLAIMS: tuple[Claim, ...] = (
             "Surprisal -log2 P(j) in bits: 0 for a certain event, 1 for a fair coin, 10 for a "
             "chance of 1 in 1024. Unlikely events surprise more, and surprisals of independent "
             "events add, because logarithms turn products into sums.\n\n"
-            "The mean over what *happens* weighs each class by its probability: "
-            "Σ P(j) (-log P(j)) = H[P]. (The plain mean over classes, each counted once, is "
-            "another number.) One who believes Q where P is right has the expected surprisal "
-            "-Σ P log Q, the cross-entropy, which is larger: with P = (.5, .3, .2) and "
-            "Q = (.6, .3, .1) 1.077 nats instead of 1.030. It is not the entropy of the belief, "
-            ".898, which is what such a person would *expect* to pay."
+            "The mean over what *happens* weighs each class by its probability: Σ P(j) (-log P(j)) "
+            "= H[P]. (The plain mean over classes, each counted once, is another number.) One who "
+            "believes Q where P is right has the expected surprisal -Σ P log Q, the cross-entropy, "
+            "which is larger: with P = (.5, .3, .2) and Q = (.6, .3, .1) 1.077 nats instead of "
+            "1.030. It is not the entropy of the belief, .898, which is what such a person would "
+            "*expect* to pay."
         ),
         check=_expected_surprisal,
     ),
@@ -295,14 +294,13 @@ CLAIMS: tuple[Claim, ...] = (
         source="chapter, section Cross-Entropy Revisited",
         verdict=Verdict.TRUE_IF,
         answer=(
-            "True if P is fixed and Q is what we choose, as in training: P are the data, Q is "
-            "the model. Then H(P, Q) = H(P) + KL(P ‖ Q), and the divergence is never negative and "
-            "0 only at Q = P (Gibbs' inequality). Proof: log x ≤ x - 1, so "
-            "-KL(P ‖ Q) = Σ P log(Q/P) ≤ Σ (Q - P) = 0. The lowest value is H(P), "
-            "not 0.\n\n"
+            "True if P is fixed and Q is what we choose, as in training: P are the data, Q is the "
+            "model. Then H(P, Q) = H(P) + KL(P ‖ Q), and the divergence is never negative and 0 "
+            "only at Q = P (Gibbs' inequality). Proof: log x ≤ x - 1, so -KL(P ‖ Q) = Σ P log(Q/P) "
+            "≤ Σ (Q - P) = 0. The lowest value is H(P), not 0.\n\n"
             "False the other way round. With Q fixed, -Σ P log Q is linear in P, and least when P "
-            "puts all its mass on the class that Q finds likeliest: the value is -log max Q. "
-            "With Q = (.6, .3, .1) that is .511 at P = (1, 0, 0), while P = Q gives .898. The two "
+            "puts all its mass on the class that Q finds likeliest: the value is -log max Q. With "
+            "Q = (.6, .3, .1) that is .511 at P = (1, 0, 0), while P = Q gives .898. The two "
             "arguments play different parts: H(P, Q) = 1.077 and H(Q, P) = .938."
         ),
         correction="For fixed P the cross-entropy H(P, Q) is least at Q = P, where it is H(P).",
@@ -319,19 +317,19 @@ CLAIMS: tuple[Claim, ...] = (
         verdict=Verdict.TRUE,
         answer=(
             "Take the second reading literally. A sender and a receiver both have the images and "
-            "both have the model; only the sender has the labels. For each image both compute "
-            "the probabilities p of the ten digits, and an entropy coder sends the label with "
-            "-log2 p(label) bits. The sum over all labels is the negative log-likelihood, in bits. "
-            "So the model of greatest likelihood is the one with the shortest message.\n\n"
+            "both have the model; only the sender has the labels. For each image both compute the "
+            "probabilities p of the ten digits, and an entropy coder sends the label with -log2 "
+            "p(label) bits. The sum over all labels is the negative log-likelihood, in bits. So "
+            "the model of greatest likelihood is the one with the shortest message.\n\n"
             "It works. A softmax regression on the 1,797 bundled digits has the cross-entropy "
             ".1535 bit per label, 275.9 bits in all, and the labels were sent in 40 bits more than "
             "that, the coder's closing word, and decoded without error (with `encode_labels`, "
-            "whose file has a frame of 74 bytes besides, to refuse a wrong model or "
-            "damaged data). With the class frequencies alone a label takes 3.32 bits, so what the "
-            "model knows about the images is worth 3.2 bits a label.\n\n"
-            "Two cautions. The model itself was not sent. And labels the model was "
-            "fitted to are cheap: fitted to 1,000 rows, it needs .41 bit for each of the "
-            "other 797. Held-out rows give the honest figure."
+            "whose file has a frame of 74 bytes besides, to refuse a wrong model or damaged data). "
+            "With the class frequencies alone a label takes 3.32 bits, so what the model knows "
+            "about the images is worth 3.2 bits a label.\n\n"
+            "Two cautions. The model itself was not sent. And labels the model was fitted to are "
+            "cheap: fitted to 1,000 rows, it needs .41 bit for each of the other 797. Held-out "
+            "rows give the honest figure."
         ),
         check=_two_views,
     ),

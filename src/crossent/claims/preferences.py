@@ -145,16 +145,16 @@ CLAIMS: tuple[Claim, ...] = (
         source="exercise 4.1; forum",
         verdict=Verdict.TRUE,
         answer=(
-            "Proof of the first: p_i = e^(o_i) / Σ e^(o_k) has the derivatives "
-            "∂p_i/∂o_i = p_i (1 - p_i) > 0 and ∂p_j/∂o_i = -p_i p_j < 0 for j ≠ i. So raising "
-            "one score raises its own probability and lowers every other.\n\n"
+            "Proof of the first: p_i = e^(o_i) / Σ e^(o_k) has the derivatives ∂p_i/∂o_i = p_i (1 "
+            "- p_i) > 0 and ∂p_j/∂o_i = -p_i p_j < 0 for j ≠ i. So raising one score raises its "
+            "own probability and lowers every other.\n\n"
             "Proof of the second: p_i / p_j = e^(o_i - o_j) is above 1 exactly when o_i > o_j, so "
             "probabilities are in the order of the scores, and equal scores give equal "
             "probabilities.\n\n"
-            "For two items softmax is the logistic function of the difference: "
-            "p_1 = 1 / (1 + e^(-(o_1 - o_2))). That is the Bradley-Terry model. Only differences "
-            "matter, so one score may be fixed at 0. With apples at 1 and oranges at .4, apples "
-            "are chosen with probability .6457. Nothing here depends on there being just two items."
+            "For two items softmax is the logistic function of the difference: p_1 = 1 / (1 + "
+            "e^(-(o_1 - o_2))). That is the Bradley-Terry model. Only differences matter, so one "
+            "score may be fixed at 0. With apples at 1 and oranges at .4, apples are chosen with "
+            "probability .6457. Nothing here depends on there being just two items."
         ),
         check=_softmax_fits,
         proof=_identities.shares_of_scores,
@@ -166,20 +166,20 @@ CLAIMS: tuple[Claim, ...] = (
         source="exercise 4.2",
         verdict=Verdict.EXERCISE,
         answer=(
-            'Give "neither" a score o_0 of its own and take the softmax of three: '
-            "p_neither = e^(o_0) / (e^(o_0) + e^(o_1) + e^(o_2)).\n\n"
+            'Give "neither" a score o_0 of its own and take the softmax of three: p_neither = '
+            "e^(o_0) / (e^(o_0) + e^(o_1) + e^(o_2)).\n\n"
             "The odds of apples to oranges stay e^(o_1 - o_2), whatever o_0 is; this is called "
             "independence of irrelevant alternatives. So the fruit of larger score is still the "
             "likelier fruit. But it need not reach 1/2, and it need not be the likeliest answer: "
             'with scores 1, .4 and o_0 = .7 apples have .437; with o_0 = 1.1 "neither" comes '
-            "first with .416. The requirement of the exercise then holds for the three "
-            "scores together. Only differences of scores are determined, as before.\n\n"
+            "first with .416. The requirement of the exercise then holds for the three scores "
+            "together. Only differences of scores are determined, as before.\n\n"
             'A *tie* ("both equally") is something else. In Davidson\'s model of ties it has the '
-            "weight ν √(e^(o_1) e^(o_2)), which is a softmax with the third score "
-            "(o_1 + o_2)/2 + log ν: it moves with the pair, so ties are likeliest between equals. "
-            '"Neither" has one o_0 for all pairs: it is likeliest where both items are poor. '
-            "Data that have both outcomes need both parameters. (Another model of ties, by Rao and "
-            "Kupper, changes the odds of the two items and is no softmax of this form.)\n\n"
+            "weight ν √(e^(o_1) e^(o_2)), which is a softmax with the third score (o_1 + o_2)/2 + "
+            'log ν: it moves with the pair, so ties are likeliest between equals. "Neither" has '
+            "one o_0 for all pairs: it is likeliest where both items are poor. Data that have both "
+            "outcomes need both parameters. (Another model of ties, by Rao and Kupper, changes the "
+            "odds of the two items and is no softmax of this form.)\n\n"
             "R. R. Davidson, On Extending the Bradley-Terry Model to Accommodate Ties, JASA 65, "
             "1970, doi:10.1080/01621459.1970.10481082."
         ),
@@ -199,12 +199,12 @@ CLAIMS: tuple[Claim, ...] = (
             "The first answer is right, but gives no proof; S55 has one. The second is wrong about "
             'the model and does not answer the question about "neither" (S56).\n\n'
             "In the Bradley-Terry model a higher score makes winning *likelier*; it does not make "
-            "it certain. With scores 1 and .4 the better item wins one comparison with "
-            "probability p = 1/(1 + e^(-.6)) = .6457. In three comparisons of the same pair the "
-            "weaker one wins at least once with probability 1 - p³ = .731, and the better one wins "
-            "two or more with 3p²(1 - p) + p³ = .712. With three items at 1, .7 and .4, each "
-            "pair compared once, the best item wins both its comparisons with probability .371 "
-            "only. This is why scores are estimated from many comparisons, with standard errors."
+            "it certain. With scores 1 and .4 the better item wins one comparison with probability "
+            "p = 1/(1 + e^(-.6)) = .6457. In three comparisons of the same pair the weaker one "
+            "wins at least once with probability 1 - p³ = .731, and the better one wins two or "
+            "more with 3p²(1 - p) + p³ = .712. With three items at 1, .7 and .4, each pair "
+            "compared once, the best item wins both its comparisons with probability .371 only. "
+            "This is why scores are estimated from many comparisons, with standard errors."
         ),
         correction=(
             "The item of higher score is chosen with probability 1/(1 + e^(-difference)), which is "

@@ -104,10 +104,10 @@ CLAIMS: tuple[Claim, ...] = (
         verdict=Verdict.EXERCISE,
         answer=(
             "Doubling is α = 1/2, halving is α = 2; in general α = 1/T.\n\n"
-            "Write P = softmax(z). A temperature T means softmax(z / T). Up to a constant z is "
-            "log P, and softmax ignores constants, so Q = softmax(log P / T), which is "
-            "exp(log P / T) = P^(1/T) divided by its sum. T counts relative to the temperature "
-            "at which P itself was taken.\n\n"
+            "Write P = softmax(z). A temperature T means softmax(z / T). Up to a constant z is log "
+            "P, and softmax ignores constants, so Q = softmax(log P / T), which is exp(log P / T) "
+            "= P^(1/T) divided by its sum. T counts relative to the temperature at which P itself "
+            "was taken.\n\n"
             "With P = (.5, .3, .2, 0): at T = 2 the square roots of the probabilities are divided "
             "by their sum, which evens them out; at T = 1/2 it is the squares, (25, 9, 4, 0)/38, "
             "which sharpens them. A class of probability 0 stays at 0. Doubling twice is T = 4. "
@@ -127,8 +127,8 @@ CLAIMS: tuple[Claim, ...] = (
             "place, they share it in equal parts.\n\n"
             "Proof: the ratio of a class i to a most probable class m is (P(i)/P(m))^(1/T). Where "
             "P(i) < P(m), this is a number below 1 raised to a power that grows without bound, so "
-            "it goes to 0; where P(i) = P(m) it is 1 at every T. So with k tied classes each "
-            "gets 1/k.\n\n"
+            "it goes to 0; where P(i) = P(m) it is 1 at every T. So with k tied classes each gets "
+            "1/k.\n\n"
             "That is why a low temperature is called greedy: drawing from Q becomes taking the "
             "argmax. In floating point P^(1/T) underflows for every class at once and the quotient "
             "would be 0/0; softmax(log P / T) subtracts the maximum first and gives the limit."
@@ -144,12 +144,12 @@ CLAIMS: tuple[Claim, ...] = (
         verdict=Verdict.EXERCISE,
         answer=(
             "Q becomes uniform over the classes that P allows at all. If k classes have P(i) > 0, "
-            "each of them tends to 1/k; a class with P(i) = 0 keeps probability 0, because "
-            "0^(1/T) = 0 for every finite T.\n\n"
-            "Proof: with α = 1/T going to 0, P(i)^α = exp(α log P(i)) goes to 1 for every "
-            "P(i) > 0. The forum's answer, that all classes become equally likely, is right "
-            "when no class has probability 0. A softmax of finite logits is always in that case; "
-            "logits of -inf, which exclude a class, are not."
+            "each of them tends to 1/k; a class with P(i) = 0 keeps probability 0, because 0^(1/T) "
+            "= 0 for every finite T.\n\n"
+            "Proof: with α = 1/T going to 0, P(i)^α = exp(α log P(i)) goes to 1 for every P(i) > "
+            "0. The forum's answer, that all classes become equally likely, is right when no class "
+            "has probability 0. A softmax of finite logits is always in that case; logits of -inf, "
+            "which exclude a class, are not."
         ),
         check=_heat,
         proof=_identities.limits_of_the_temperature,
@@ -161,14 +161,13 @@ CLAIMS: tuple[Claim, ...] = (
         source="forum, on exercise 7.2",
         verdict=Verdict.FALSE,
         answer=(
-            "Probabilities sum to 1 at every temperature, so they cannot all vanish. "
-            "What does go to 0, for energies E > 0, is the Boltzmann factor exp(-E/T), "
-            "before it is divided by the sum of all factors. After the division only "
-            "the *ratios* count: p_i / p_j = exp(-(E_i - E_j)/T). It goes to 0 if E_i is the "
-            "higher energy, to infinity if it is the lower one, and is 1 at every T if both are "
-            "equal.\n\n"
-            "With energies (1, 2, 2) the probability of the lowest energy *rises* to 1 as T "
-            "falls: .576, .99991, 1, 1 at T = 1, .1, .01, .001."
+            "Probabilities sum to 1 at every temperature, so they cannot all vanish. What does go "
+            "to 0, for energies E > 0, is the Boltzmann factor exp(-E/T), before it is divided by "
+            "the sum of all factors. After the division only the *ratios* count: p_i / p_j = "
+            "exp(-(E_i - E_j)/T). It goes to 0 if E_i is the higher energy, to infinity if it is "
+            "the lower one, and is 1 at every T if both are equal.\n\n"
+            "With energies (1, 2, 2) the probability of the lowest energy *rises* to 1 as T falls: "
+            ".576, .99991, 1, 1 at T = 1, .1, .01, .001."
         ),
         correction=(
             "As T goes to 0, the probability of every state above the lowest energy goes to 0, and "
@@ -190,13 +189,13 @@ CLAIMS: tuple[Claim, ...] = (
             "probability exp(-E_i / kT) / Z, the Boltzmann or Gibbs distribution. That is "
             "softmax(-E / kT): energies are negative logits, and log Z is the log-partition.\n\n"
             "To read: D. J. C. MacKay, Information Theory, Inference, and Learning Algorithms, "
-            "Cambridge 2003, chapters 2 and 31; T. M. Cover, J. A. Thomas, Elements of "
-            "Information Theory, 2nd edition, Wiley 2006, doi:10.1002/047174882X, chapters 2 "
-            "and 12; C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, On Calibration of Modern Neural "
-            "Networks, ICML 2017, arXiv:1706.04599, for temperature as a means of calibration.\n\n"
+            "Cambridge 2003, chapters 2 and 31; T. M. Cover, J. A. Thomas, Elements of Information "
+            "Theory, 2nd edition, Wiley 2006, doi:10.1002/047174882X, chapters 2 and 12; C. Guo, "
+            "G. Pleiss, Y. Sun, K. Q. Weinberger, On Calibration of Modern Neural Networks, ICML "
+            "2017, arXiv:1706.04599, for temperature as a means of calibration.\n\n"
             "Mind the convention: here temperature *divides* the logits, softmax(z / T), so high "
-            "means even and entropy rises with T. Some texts multiply by it; that number is "
-            "the inverse temperature 1/T."
+            "means even and entropy rises with T. Some texts multiply by it; that number is the "
+            "inverse temperature 1/T."
         ),
         check=_convention,
     ),

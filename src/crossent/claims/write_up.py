@@ -133,15 +133,15 @@ CLAIMS: tuple[Claim, ...] = (
             "True if the server answers, which cannot be promised: the places that offered MNIST "
             "have changed or been down again and again. The archive holds two folders, training "
             "(60,000 images) and testing (10,000); each has ten folders, 0 to 9, named after the "
-            "digit, with one PNG file of 28 by 28 grey pixels per image. So the label of an "
-            "image is the name of its folder, and the order in which files are listed must not "
+            "digit, with one PNG file of 28 by 28 grey pixels per image. So the label of an image "
+            "is the name of its folder, and the order in which files are listed must not "
             "matter.\n\n"
             'Here `datasets.load("mnist")` reads the four files of the original publication '
             "(format IDX: a header that states the sizes as big-endian 32-bit integers, then the "
             "pixels row by row) from the folder that CROSSENT_DATA names, from a cache, or from "
             "two servers, and compares a checksum of each. A damaged file is refused by name. "
             '`datasets.load("digits")`, 1,797 images of 8 by 8 pixels that come with '
-            "scikit-learn, needs no network at all; every example runs on it."
+            "scikit-learn, needs no network at all."
         ),
         check=_images,
     ),
@@ -178,8 +178,8 @@ CLAIMS: tuple[Claim, ...] = (
             "It is the *negative* log-likelihood. Let q be the predicted distribution of a row and "
             "p the one-hot label. Then Σ p log q picks log q(label), the log-likelihood of that "
             "row, a number that is never positive; with the minus sign it is the cross-entropy, "
-            "the loss. For n independent rows the log-likelihood is the *sum* of log q(label), "
-            "and the loss is usually given as a *mean*: loss = -log-likelihood / n.\n\n"
+            "the loss. For n independent rows the log-likelihood is the *sum* of log q(label), and "
+            "the loss is usually given as a *mean*: loss = -log-likelihood / n.\n\n"
             "Maximising the one is minimising the other. A label predicted with probability .25 "
             "has the log-likelihood log .25 = -1.386 and the loss 1.386."
         ),
@@ -196,11 +196,11 @@ CLAIMS: tuple[Claim, ...] = (
             "The function's name misleads: nll_loss takes *log*-probabilities, one row per sample "
             "and one column per class, and the class number of each row; all it does is pick one "
             "entry a row and change its sign. It takes no logarithm.\n\n"
-            "The cell gives it probabilities, 50 equal rows of the grid, and class 1 for every "
-            "row. So it returns -p[1] = -.0214 fifty times: a flat line below zero, not a curve. "
-            "(It also lacks a closing parenthesis, and uses `pt` in a cell above the one "
-            "that defines it.) Right in PyTorch is "
-            "`F.nll_loss(pt.log(), torch.arange(50), reduction='none')`, where row i picks "
+            "The cell gives it probabilities, 50 equal rows of the grid, and the number 1, which "
+            "is the second column, for every row. So it returns minus the second grid point, "
+            "-.0214, fifty times: a flat line below zero, not a curve. (It also lacks a closing "
+            "parenthesis, and uses `pt` in a cell above the one that defines it.) Right in PyTorch "
+            "is `F.nll_loss(pt.log(), torch.arange(50), reduction='none')`, where row i picks "
             "column i; without reduction='none' it is one number, the mean 1.0574. Here it is "
             "`surprisal(p)`."
         ),
@@ -217,11 +217,11 @@ CLAIMS: tuple[Claim, ...] = (
         source="write-up, first plot",
         verdict=Verdict.TRUE,
         answer=(
-            "-log p is 0 at p = 1, falls all the way from p = 0 to there, is convex, "
-            "and has no upper bound: -log 0 = inf. But it grows slowly. Each factor of 10 in p "
-            "costs the same log 10 = 2.30 nats (3.32 bits): p = .1 costs 2.30, .01 costs 4.61, and "
-            ".001 costs 6.91 nats. What explodes is the *slope*, -1/p. That is the slope by the "
-            "probability; by the logit it is p - 1, which never exceeds 1 in size (S20)."
+            "-log p is 0 at p = 1, falls all the way from p = 0 to there, is convex, and has no "
+            "upper bound: -log 0 = inf. But it grows slowly. Each factor of 10 in p costs the same "
+            "log 10 = 2.30 nats (3.32 bits): p = .1 costs 2.30, .01 costs 4.61, and .001 costs "
+            "6.91 nats. What explodes is the *slope*, -1/p. That is the slope by the probability; "
+            "by the logit it is p - 1, which never exceeds 1 in size (S20)."
         ),
         check=_surprisal_curve,
         scene=figures.surprisal_curve,

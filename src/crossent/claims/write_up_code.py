@@ -199,18 +199,18 @@ CLAIMS: tuple[Claim, ...] = (
             "over the *classes of each row*. And it subtracts a fixed number, 2, where it should "
             "subtract the maximum.\n\n"
             "Why the test passes all the same: its 50 rows are equal, and each of the 50 classes "
-            "is the label once. So the 50 logits that were picked are just one whole row. Any "
-            "other input shows the fault. Eight rows of zeros with three classes give "
-            "log 8 instead of log 3: the number of rows has taken the place of the number of "
-            "classes. The rows (0, 1), (2, 0) with labels 1, 2 give .693 instead of 1.720; with "
-            "1000 added to every logit, which changes no probability, it gives inf, with 1000 "
-            "subtracted -inf.\n\n"
+            "is the label once. So the 50 logits that were picked are just one whole row. Almost "
+            "any other input shows the fault. Eight rows of zeros with three classes give log 8 "
+            "instead of log 3: the number of rows has taken the place of the number of classes. "
+            "The rows (0, 1), (2, 0) with labels 1, 2 give .693 instead of 1.720; with 1000 added "
+            "to every logit, which changes no probability, it gives inf, with 1000 subtracted "
+            "-inf.\n\n"
             "Right: per row, log-sum-exp(x_i) - x_i,label, with the row's own maximum; then the "
             "mean over rows."
         ),
         correction=(
-            "loss = mean over rows of [m_i + log Σ_j e^(x_ij - m_i) - x_i,label] with "
-            "m_i = max_j x_ij: the sum runs over the classes, the shift belongs to the row."
+            "loss = mean over rows of [m_i + log Σ_j e^(x_ij - m_i) - x_i,label] with m_i = max_j "
+            "x_ij: the sum runs over the classes, the shift belongs to the row."
         ),
         check=_summed_over_the_batch,
     ),
@@ -222,15 +222,14 @@ CLAIMS: tuple[Claim, ...] = (
         verdict=Verdict.TRUE_IF,
         answer=(
             "The result is right, the lines before it have slips. What is written as dH/dX is not "
-            'a derivative but the loss itself; and the case "k = i" should read k ≠ i, since '
-            "the -1 belongs to the label alone:\n\n"
-            "    ∂/∂x_k = softmax(x)_k - 1 for k = label, softmax(x)_k for every other k.\n\n"
+            'a derivative but the loss itself; and the case "k = i" should read k ≠ i, since the '
+            "-1 belongs to the label alone:\n\n    ∂/∂x_k = softmax(x)_k - 1 for k = label, "
+            "softmax(x)_k for every other k.\n\n"
             "The derivative of a is written as 0. For a constant that is so. For a = max x it is "
-            "not, yet it cancels: the loss does not depend on a at all, since "
-            "∂/∂a [a + log Σ e^(x_j - a)] = 1 - Σ e^(x_j - a) / Σ e^(x_j - a) = 0. So one may "
-            "treat the maximum as a constant, even where two logits are tied and the maximum has "
-            "no derivative. At x = (2, 2, 1) with label 1 the slopes are "
-            "(-.5777, .4223, .1554)."
+            "not, yet it cancels: the loss does not depend on a at all, since ∂/∂a [a + log Σ "
+            "e^(x_j - a)] = 1 - Σ e^(x_j - a) / Σ e^(x_j - a) = 0. So one may treat the maximum as "
+            "a constant, even where two logits are tied and the maximum has no derivative. At x = "
+            "(2, 2, 1) with label 1 the slopes are (-.5777, .4223, .1554)."
         ),
         correction="∂loss/∂x_k = softmax(x)_k - 1 if k is the label, softmax(x)_k if it is not.",
         check=_derivative_of_the_maximum,
@@ -244,8 +243,7 @@ CLAIMS: tuple[Claim, ...] = (
         verdict=Verdict.FALSE,
         answer=(
             "It holds for a square batch of equal rows in which the last class occurs, and hardly "
-            "beyond. "
-            "Its faults, one by one:\n\n"
+            "beyond. Its faults, one by one:\n\n"
             "1. `sum(1)` without `keepdim=True` gives a flat vector, and broadcasting then divides "
             "*column* j by the sum of *row* j. That is right only if all rows have the same sum. A "
             "batch that is not square is an error (unless it is a single row).\n\n"
@@ -280,9 +278,9 @@ CLAIMS: tuple[Claim, ...] = (
             "once (so that class counts and shapes fit).\n\n"
             "The lesson is about tests. One symmetric example that passes says little. Take random "
             "rows of different size, more rows than classes and fewer, a label that occurs twice "
-            "and one that is absent, rows shifted by different constants; and check "
-            "properties which must hold for every input: rows of the gradient sum to 0, a "
-            "shift of a row changes nothing, central differences of the loss agree."
+            "and one that is absent, rows shifted by different constants; and check properties "
+            "which must hold for every input: rows of the gradient sum to 0, a shift of a row "
+            "changes nothing, central differences of the loss agree."
         ),
         correction=(
             "The printed values are right for that input; on random rows the same function is "
@@ -301,14 +299,14 @@ CLAIMS: tuple[Claim, ...] = (
             "four indices. Entry by entry, for Y = X W + b, y_ik = Σ_j x_ij w_jk + b_k, so "
             "∂y_ik/∂x_ij = w_jk, ∂y_ik/∂w_jk = x_ij and ∂y_ik/∂b_k = 1; all others are 0. (The "
             "write-up's last line has a wrong index there.)\n\n"
-            "What a program needs is the chain rule with a loss behind the layer. Let "
-            "G = ∂loss/∂Y, with the shape of Y. Then dX = G Wᵀ, dW = XᵀG and db = the sum of the "
-            "rows of G: the shorthands, each at its side of G. Leaving G out "
-            "would be the derivative of nothing.\n\n"
+            "What a program needs is the chain rule with a loss behind the layer. Let G = "
+            "∂loss/∂Y, with the shape of Y. Then dX = G Wᵀ, dW = XᵀG and db = the sum of the rows "
+            "of G: the shorthands, each at its side of G. Leaving G out would be the derivative of "
+            "nothing.\n\n"
             "This package stores W with one row per class, so Y = X Wᵀ + b, and it reads dX = G W, "
-            "dW = GᵀX, db = Σ rows of G. With X = ((1, 2, 3), (4, 5, 6)), W = ((1, 0, 1), "
-            "(0, 1, -1)), G = ((1, -1), (2, 0)): dX = ((1, -1, 2), (2, 0, 2)), "
-            "dW = ((9, 12, 15), (-1, -2, -3)), db = (3, -1)."
+            "dW = GᵀX, db = Σ rows of G. With X = ((1, 2, 3), (4, 5, 6)), W = ((1, 0, 1), (0, 1, "
+            "-1)), G = ((1, -1), (2, 0)): dX = ((1, -1, 2), (2, 0, 2)), dW = ((9, 12, 15), (-1, "
+            "-2, -3)), db = (3, -1)."
         ),
         correction="With G = ∂loss/∂Y: dX = G Wᵀ, dW = XᵀG, db = Σ rows of G.",
         check=_layer,

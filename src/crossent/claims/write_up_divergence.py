@@ -120,15 +120,15 @@ CLAIMS: tuple[Claim, ...] = (
         source="write-up, derivation of the divergence",
         verdict=Verdict.TRUE_IF,
         answer=(
-            "The identity is true; the derivation under it has a wrong sign. Step by step:\n\n"
-            "    H(P, Q) = -Σ p log q = -Σ p log p + Σ p log p - Σ p log q\n"
-            "            = -Σ p log p + Σ p log(p/q) = H(P) + KL(P ‖ Q).\n\n"
+            "The identity is true; the derivation under it has a wrong sign. Step by step:\n\n    "
+            "H(P, Q) = -Σ p log q = -Σ p log p + Σ p log p - Σ p log q\n            = -Σ p log p + "
+            "Σ p log(p/q) = H(P) + KL(P ‖ Q).\n\n"
             "The write-up puts +Σ p log p, which is -H(P), where H(P) belongs, so its sum is too "
-            "small by 2 H(P). With P = (.5, .3, .2) and Q = (.6, .3, .1) the truth is "
-            "1.0297 + .0475 = 1.0771, and the derivation gives -.9822. Nobody noticed, because "
-            "for a one-hot P the entropy is 0 and its sign cannot be seen.\n\n"
-            "Mind the order of the arguments as well: P is what happens, Q what is predicted. "
-            "KL(Q ‖ P) is another number."
+            "small by 2 H(P). With P = (.5, .3, .2) and Q = (.6, .3, .1) the truth is 1.0297 + "
+            ".0475 = 1.0771, and the derivation gives -.9822. Nobody noticed, because for a "
+            "one-hot P the entropy is 0 and its sign cannot be seen.\n\n"
+            "Mind the order of the arguments as well: P is what happens, Q what is predicted. KL(Q "
+            "‖ P) is another number."
         ),
         correction="H(P, Q) = -Σ p log p + Σ p log(p/q): entropy enters with its own minus sign.",
         check=_decomposition,
@@ -145,15 +145,15 @@ CLAIMS: tuple[Claim, ...] = (
         verdict=Verdict.FALSE,
         answer=(
             "Both curves agree at p = 1 only, which is the one value the plot uses. There the "
-            "first term is log 1 = 0, so its wrong sign (S73) does no harm. At p = .5 and "
-            "q = .25 the cell gives 0 instead of -p log q = .693; at p = .3 it gives -.306 "
-            "instead of .416; at p = 0 it is NaN, because 0 log 0 has to be set to its limit 0.\n\n"
+            "first term is log 1 = 0, so its wrong sign (S73) does no harm. At p = .5 and q = .25 "
+            "the cell gives 0 instead of -p log q = .693; at p = .3 it gives -.306 instead of "
+            ".416; at p = 0 it is NaN, because 0 log 0 has to be set to its limit 0.\n\n"
             "There is a second fault: one term of a sum is not yet an entropy or a divergence. An "
             "event of probability p has an opposite of probability 1 - p, which belongs to the "
-            "sum. With both outcomes, H(P) + KL(P ‖ Q) equals the cross-entropy "
-            "-p log q - (1 - p) log(1 - q) for every p from 0 to 1. As a function of p that is a "
-            "straight line: the entropy is a hill under it, and the divergence fills "
-            "the rest. It touches the hill at p = q, where the divergence is 0."
+            "sum. With both outcomes, H(P) + KL(P ‖ Q) equals the cross-entropy -p log q - (1 - p) "
+            "log(1 - q) for every p from 0 to 1. As a function of p that is a straight line: the "
+            "entropy is a hill under it, and the divergence fills the rest. It touches the hill at "
+            "p = q, where the divergence is 0."
         ),
         correction=(
             "-p log p + p log(p/q) = -p log q for each outcome, with 0 log 0 = 0; summed over all "
@@ -172,11 +172,11 @@ CLAIMS: tuple[Claim, ...] = (
             "The sign is wrong: one wants to *maximise* the likelihood. Minimising KL(P ‖ Q) over "
             "Q is the same as minimising the *negative* log-likelihood, and it is no proxy but "
             "exactly the same thing. The cross-entropy H(P, Q) = KL(P ‖ Q) + H(P) differs from the "
-            "divergence by H(P), which does not depend on Q. So both have the same gradient by "
-            "the logits, softmax - P, and the same minimiser, Q = P. The log-likelihood "
-            "Σ P log Q has the opposite gradient.\n\n"
-            "The order matters: KL(Q ‖ P) has another gradient, and where Q cannot reach P "
-            "another minimum. Maximum likelihood belongs to KL(P ‖ Q), data first."
+            "divergence by H(P), which does not depend on Q. So both have the same gradient by the "
+            "logits, softmax - P, and the same minimiser, Q = P. The log-likelihood Σ P log Q has "
+            "the opposite gradient.\n\n"
+            "The order matters: KL(Q ‖ P) has another gradient, and where Q cannot reach P another "
+            "minimum. Maximum likelihood belongs to KL(P ‖ Q), data first."
         ),
         correction=(
             "Minimising KL(P ‖ Q) over Q is minimising the negative log-likelihood, that is, "

@@ -131,8 +131,8 @@ CLAIMS: tuple[Claim, ...] = (
         verdict=Verdict.TRUE_IF,
         answer=(
             "True after rounding. The exact value is 1/(1 + 4e^-100), which is below 1 by "
-            "1.488e-43; float64 numbers near 1 are 1.1e-16 apart, so it rounds to 1. The missing "
-            "part is not lost: it is the sum of the other four entries, and also "
+            "1.488e-43; float64 numbers just below 1 are 1.1e-16 apart, so it rounds to 1. The "
+            "missing part is not lost: it is the sum of the other four entries, and also "
             "-expm1(log p), if log p is computed as a logarithm and not from the rounded 1.\n\n"
             "The plain quotient e^x / Σ e^x works here by luck. In float32 e^89, in float64 e^710 "
             "is infinite, and inf/inf is NaN. Subtracting the largest logit first leaves the value "
@@ -148,11 +148,11 @@ CLAIMS: tuple[Claim, ...] = (
         source="write-up, cells relu and softmax",
         verdict=Verdict.TRUE,
         answer=(
-            "relu(x) = max(x, 0) is not negative but otherwise free: (-2, -1, 0, 1, 2) becomes "
-            "(0, 0, 0, 1, 2), which sums to 3. Such scores are no probabilities. Dividing them by "
-            "their sum would make them sum to 1, but gives probability 0, so an infinite "
-            "loss, to every class with a negative score. Softmax keeps each class "
-            "possible: (.0117, .0317, .0861, .2341, .6364).\n\n"
+            "relu(x) = max(x, 0) is not negative but otherwise free: (-2, -1, 0, 1, 2) becomes (0, "
+            "0, 0, 1, 2), which sums to 3. Such scores are no probabilities. Dividing them by "
+            "their sum would make them sum to 1, but gives probability 0, so an infinite loss, to "
+            "every class with a negative score. Softmax keeps each class possible: (.0117, .0317, "
+            ".0861, .2341, .6364).\n\n"
             "The cells cannot be run in the order in which they stand: softmax is used above its "
             "definition, and the vector shown is not the one used."
         ),
@@ -167,9 +167,9 @@ CLAIMS: tuple[Claim, ...] = (
         answer=(
             "softmax takes the whole grid as *one* vector of logits, that is, as 50 classes which "
             "compete. Each entry is e^z over the same sum, so the picture is a piece of the "
-            "exponential function, scaled to sum 1. Its height depends on the grid: on [-5, 5] "
-            "the last point has .185 with 50 points and .020 with 500. There is no curve "
-            '"softmax" of one number.\n\n'
+            "exponential function, scaled to sum 1. Its height depends on the grid: on [-5, 5] the "
+            'last point has .185 with 50 points and .020 with 500. There is no curve "softmax" '
+            "of one number.\n\n"
             "What people expect is the S-shaped curve of *one* probability while its own logit "
             "moves and the others stay. With one other class at 0 this is the softmax of the pairs "
             "(z, 0), row by row: 1/(1 + e^-z), the logistic sigmoid, from .0067 at -5 to .9933 at "
@@ -194,17 +194,16 @@ CLAIMS: tuple[Claim, ...] = (
         verdict=Verdict.TRUE_IF,
         answer=(
             "Derivation: -log(e^(x_l) / Σ e^(x_j)) = -x_l + log Σ e^(x_j), and taking e^a out of "
-            "every term of the sum gives log Σ e^(x_j) = a + log Σ e^(x_j - a). The "
-            "identity holds for *every* a. (In the write-up two indices are "
-            "exchanged: the sum runs over j, the label is i; and Σ p = 1 for the label's "
-            "distribution is used without saying so.)\n\n"
+            "every term of the sum gives log Σ e^(x_j) = a + log Σ e^(x_j - a). The identity holds "
+            "for *every* a. (In the write-up two indices are exchanged: the sum runs over j, the "
+            "label is i; and Σ p = 1 for the label's distribution is used without saying so.)\n\n"
             "In floating point a has to be close to the largest logit. With x = (1, 2, 3) and "
             "label 3 the loss is .4076 for a = -5, 0, 3 or 100; with a = -1000 the exponentials "
-            "overflow and it becomes inf; with a = 1000 they all vanish and it becomes -inf. "
-            "a = max x is always right: then the largest exponential is e^0 = 1. A fixed number in "
-            "the code is not (S81)."
+            "overflow and it becomes inf; with a = 1000 they all vanish and it becomes -inf. a = "
+            "max x is always right: then the largest exponential is e^0 = 1. A fixed number in the "
+            "code is not (S81)."
         ),
-        correction=("Exact for every a; in floating point choose a = max x, anew for each row."),
+        correction="Exact for every a; in floating point choose a = max x, anew for each row.",
         check=_shift,
         proof=_identities.any_shift,
     ),
@@ -215,15 +214,15 @@ CLAIMS: tuple[Claim, ...] = (
         source="write-up, cell cross_soft",
         verdict=Verdict.TRUE_IF,
         answer=(
-            "For one vector it is right, and returns more than one number: entry j is "
-            "-log softmax(x)_j, the loss that is paid if j is the label. All these losses are "
-            "log-sum-exp(x) - x_j: a straight line of slope -1 in the logit. For 50 logits "
-            "from -2 to 2 they fall from 6.529 to 2.529, with mean 4.529; guessing evenly costs "
-            "log 50 = 3.912 each.\n\n"
+            "For one vector it is right, and returns more than one number: entry j is -log "
+            "softmax(x)_j, the loss that is paid if j is the label. All these losses are "
+            "log-sum-exp(x) - x_j: a straight line of slope -1 in the logit. For 50 logits from -2 "
+            "to 2 they fall from 6.529 to 2.529, with mean 4.529; guessing evenly costs log 50 = "
+            "3.912 each.\n\n"
             "For a batch it is wrong, because its maximum and its sum run over the whole array: "
-            "two rows (0, 0) give log 4 where each row should give log 2. Both must be taken "
-            "along the class axis. And the cell that compares it with the library's function "
-            "forgets the target."
+            "two rows (0, 0) give log 4 where each row should give log 2. Both must be taken along "
+            "the class axis. And the cell that compares it with the library's function forgets the "
+            "target."
         ),
         correction=(
             "cross_soft(x) is the vector of losses for every possible label of one row; for a "
