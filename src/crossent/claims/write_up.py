@@ -136,10 +136,11 @@ CLAIMS: tuple[Claim, ...] = (
             "digit, with one PNG file of 28 by 28 grey pixels per image. So the label of an image "
             "is the name of its folder, and the order in which files are listed must not "
             "matter.\n\n"
-            'Here `datasets.load("mnist")` reads the four files of the original publication '
-            "(format IDX: a header that states the sizes as big-endian 32-bit integers, then the "
-            "pixels row by row) from the folder that CROSSENT_DATA names, from a cache, or from "
-            "two servers, and compares a checksum of each. A damaged file is refused by name. "
+            "Here `datasets.open_dataset(folder)` reads such folders of images. And "
+            '`datasets.load("mnist")` reads the four files of the original publication (format '
+            "IDX: a header that states the sizes as big-endian 32-bit integers, then the pixels "
+            "row by row) from the folder that CROSSENT_DATA names, from a cache, or from two "
+            "servers, and compares a checksum of each. A damaged file is refused by name. "
             '`datasets.load("digits")`, 1,797 images of 8 by 8 pixels that come with '
             "scikit-learn, needs no network at all."
         ),
