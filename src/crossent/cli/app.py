@@ -5,8 +5,6 @@ scikit-learn.
 """
 
 import enum
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +15,7 @@ from crossent.cli.claims import CLAIMS, claims
 from crossent.cli.coding import CODE, code
 from crossent.cli.messages import Messages
 from crossent.cli.outcome import one_line_errors
+from crossent.cli.probe import PROBE, probe
 from crossent.cli.rank import RANK, rank
 
 __all__ = ["app"]
@@ -145,6 +144,14 @@ def fit(
         float,
         typer.Option("--C", "-C", help="Weight of the data against the penalty; inf: no penalty."),
     ] = 1.0,
+    Cs: Annotated[
+        str | None,
+        typer.Option(
+            "--Cs",
+            help="Choose C by cross-validation: the values, or how many from 1e-4 to 1e4.",
+        ),
+    ] = None,
+    cv: Annotated[int, typer.Option(min=2, help="Folds of --Cs.")] = 5,
     tol: Annotated[
         float, typer.Option(help="Relative gap to the optimum at which the fit ends.")
     ] = 1e-6,
@@ -177,7 +184,7 @@ def fit(
     messages = Messages(quiet=quiet)
     with one_line_errors(messages, debug=debug):
         from crossent.cli.fitting import FitRequest, run_fit
-        from crossent.cli.options import read_options
+        from crossent.cli.options import command_line, path_options, read_options
 
         reading = read_options(
             target, target_columns, kinds, drop, drop_unlabelled=drop_unlabelled, size=image_size
@@ -190,7 +197,10 @@ def fit(
             "class_weight": class_weight and class_weight.value,
             "n_threads": threads,
         }
-        command = shlex.join(["crossent", *sys.argv[1:]])
+        if Cs is not None:
+            estimator = {name: value for name, value in estimator.items() if name != "C"}
+            estimator |= path_options(Cs, cv=cv, rule="min")
+        command = command_line()
         encoder = {"kinds": dict(reading.kinds), "min_frequency": min_frequency}
         request = FitRequest(
             data, reading, encoder, test, seed, model, report, estimator, as_json, command
@@ -266,5 +276,6 @@ def datasets(
 
 
 app.command(help=RANK)(rank)
+app.command(help=PROBE)(probe)
 app.add_typer(code, name="code", help=CODE)
 app.command(help=CLAIMS)(claims)

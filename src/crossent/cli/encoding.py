@@ -9,7 +9,6 @@ from sklearn.pipeline import Pipeline
 from crossent.cli.tables import cells_named
 from crossent.datasets import Dataset
 from crossent.features import TableEncoder
-from crossent.linear_model import SoftmaxRegression
 
 __all__ = ["Encoded", "encode", "remember"]
 
@@ -29,7 +28,7 @@ class Encoded:
     data: Dataset
     encoder: TableEncoder | None
 
-    def model(self, classifier: SoftmaxRegression) -> Any:
+    def model(self, classifier: Any) -> Any:
         """What to save: the classifier, behind the encoder if there is one."""
         if self.encoder is None:
             return classifier
@@ -75,7 +74,7 @@ def _counts(encoder: TableEncoder) -> str:
     )
 
 
-def remember(classifier: SoftmaxRegression, encoded: Encoded) -> None:
+def remember(classifier: Any, encoded: Encoded) -> None:
     """Put into the model's schema what other tables will be compared with.
 
     TF-IDF lies between 0 and 1 whatever the text, so a word that no training row stressed as much
@@ -94,3 +93,5 @@ def remember(classifier: SoftmaxRegression, encoded: Encoded) -> None:
         target=encoded.data.target,
         image_shape=encoded.data.image_shape,
     )
+    if hasattr(classifier, "model_"):  # of SoftmaxRegressionCV: the one that predicts
+        classifier.model_.schema_ = classifier.schema_

@@ -17,14 +17,16 @@ from crossent.cli.summary import (
     certificate_text,
     columns_table,
     evaluation_table,
+    path_record,
+    path_table,
 )
 from crossent.datasets import Reading, open_dataset
 from crossent.inspection import Evaluation, class_frequencies, evaluate
-from crossent.linear_model import SoftmaxRegression
+from crossent.linear_model import SoftmaxRegression, SoftmaxRegressionCV
 from crossent.persistence import save
 from crossent.report import ReportDetails, require_matplotlib, write_report
 
-__all__ = ["FitRequest", "run_fit"]
+__all__ = ["FitRequest", "fit_and_tell", "prepare_outputs", "run_fit"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class FitRequest:
         Of the split and of the solver's sampling.
     model, report : Path or None
     estimator : dict
-        Arguments of `SoftmaxRegression`.
+        Arguments of `SoftmaxRegression`; of `SoftmaxRegressionCV` if "Cs" is among them.
     as_json : bool
     command : str
         What was typed, for the report.
@@ -63,18 +65,27 @@ class FitRequest:
 
 def run_fit(request: FitRequest, messages: Messages) -> ExitCode:
     """Check the paths, read, fit, save, evaluate, report, print."""
-    test_file = None if _is_number(request.test) else request.test
-    check_outputs(
-        {"--model": request.model, "--report": request.report},
-        {"DATA": request.data, "--test": test_file},
-    )
-    if request.report is not None:
-        require_matplotlib()
+    prepare_outputs(request)
     with messages.moving_line(f"reading {request.data}"):
         data = open_dataset(request.data, reading=request.reading)
         split = split_rows(data, request.test, reading=request.reading, seed=request.seed)
+    return fit_and_tell(request, split, messages)
+
+
+def prepare_outputs(request: FitRequest, labels: str | None = None) -> None:
+    """Raise if the model or the report cannot be written, or would overwrite what is read."""
+    check_outputs(
+        {"--model": request.model, "--report": request.report},
+        {"DATA": request.data, "--test": _test_file(request), "--labels": labels},
+    )
+    if request.report is not None:
+        require_matplotlib()
+
+
+def fit_and_tell(request: FitRequest, split: Split, messages: Messages) -> ExitCode:
+    """Fit, save, evaluate, report and print."""
     with messages.moving_line("encoding"), shown_warnings(messages):
-        source = test_file if split.kind == "file" else request.data
+        source = _test_file(request) if split.kind == "file" else request.data
         encoded = encode(split.data, request.encoder, test_source=source or request.data)
     with shown_warnings(messages):
         classifier = _fit(request, encoded, messages)
@@ -90,20 +101,26 @@ def run_fit(request: FitRequest, messages: Messages) -> ExitCode:
         if request.model is not None:
             messages.warn(f"the model was saved as {request.model}; the rest was interrupted")
         raise
-    _print(request, split, encoded, classifier.certificate_, evaluations)
+    _print(request, split, encoded, classifier, evaluations)
     return _exit_code(classifier.certificate_)
 
 
-def _fit(request: FitRequest, encoded: Encoded, messages: Messages) -> SoftmaxRegression:
-    """Fit while showing each pass; Ctrl-C stops after the running one."""
+def _fit(request: FitRequest, encoded: Encoded, messages: Messages) -> Any:
+    """Fit while showing each pass; Ctrl-C stops after the running one, but ends a path of C."""
     data = encoded.data
-    model = SoftmaxRegression(**request.estimator, random_state=request.seed)
+    kind = SoftmaxRegressionCV if "Cs" in request.estimator else SoftmaxRegression
+    model = kind(**request.estimator, random_state=request.seed)
     if data.y_train.ndim == 2:
         model.set_params(classes=list(data.target))
 
     def announce() -> None:
         messages.say("stopping after this pass; press Ctrl-C again to abort and write nothing")
 
+    if isinstance(model, SoftmaxRegressionCV):
+        with messages.moving_line("choosing C by cross-validation"):
+            model.fit(data.X_train, data.y_train)  # type: ignore[no-untyped-call]
+        remember(model, encoded)
+        return model
     with messages.moving_line("fitting") as show, stop_on_interrupt(announce) as stop:
         model.set_callbacks(PassWatcher(show, stop, model.tol))
         model.fit(data.X_train, data.y_train)
@@ -139,11 +156,13 @@ def _print(
     request: FitRequest,
     split: Split,
     encoded: Encoded,
-    certificate: Certificate,
+    classifier: Any,
     evaluations: dict[str, Evaluation],
 ) -> None:
+    certificate = classifier.certificate_
     if request.as_json:
-        print_json(_record(request, split, encoded, certificate, evaluations))
+        record = _record(request, split, encoded, certificate, evaluations)
+        print_json(record | path_record(classifier))
         return
     console = stdout()
     rows, features = encoded.data.X_train.shape
@@ -156,6 +175,9 @@ def _print(
         console.print()
         console.print(columns_table(encoded.encoder))
     console.print()
+    if hasattr(classifier, "mean_scores_"):
+        console.print(path_table(classifier))
+        console.print()
     console.print(certificate_text(certificate))
     console.print()
     console.print(evaluation_table(evaluations))
@@ -194,6 +216,10 @@ def _exit_code(certificate: Certificate) -> ExitCode:
     if certificate.status is Status.INTERRUPTED:
         return ExitCode.INTERRUPTED
     return ExitCode.OK if certificate.converged else ExitCode.NOT_CONVERGED
+
+
+def _test_file(request: FitRequest) -> str | None:
+    return None if _is_number(request.test) else request.test
 
 
 def _is_number(text: str | None) -> bool:

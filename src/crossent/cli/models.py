@@ -13,9 +13,11 @@ from crossent.datasets import (
     Reading,
     csv_columns,
     holds_images_only,
+    is_array_file,
     is_table,
     open_dataset,
     pixel_names,
+    read_array,
     read_csv_features,
     read_frame,
     read_images,
@@ -102,6 +104,10 @@ def whole_rows(model: Any, data: str, reading: Reading, part: str) -> Part:
         X, _ = read_images(files, size=(shape[0], shape[1]), colours=len(shape) == 3)
         X = select_features(model, X, pixel_names(X.shape[1], shape), source=data)
         return Part(X, None, data, tuple(path.name for path in files))
+    if is_array_file(data):
+        X = read_array(data)
+        names = tuple(f"x{j}" for j in range(X.shape[1]))
+        return Part(select_features(model, X, names, source=data), None, data)
     if reading.target is not None or not is_table(data):
         return labelled(model, data, reading, part)
     columns = csv_columns(data)

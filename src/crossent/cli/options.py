@@ -1,11 +1,14 @@
 """Options that say how data are to be read, parsed."""
 
+import shlex
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 from crossent.datasets import Reading
 from crossent.errors import InputError
 
-__all__ = ["image_size", "read_options"]
+__all__ = ["command_line", "image_size", "path_options", "read_options"]
 
 
 def read_options(
@@ -44,6 +47,41 @@ def read_options(
         drop_unlabelled=drop_unlabelled,
         image_size=None if size is None else image_size(size),
     )
+
+
+def command_line() -> str:
+    """What was typed, for the report."""
+    return shlex.join(["crossent", *sys.argv[1:]])
+
+
+def path_options(Cs: str, *, cv: int, rule: str) -> dict[str, Any]:
+    """Arguments of `SoftmaxRegressionCV`, or of `SoftmaxRegression` where there is one value of C.
+
+    Examples
+    --------
+    >>> path_options("0.1,1", cv=5, rule="min")
+    {'Cs': [0.1, 1.0], 'cv': 5, 'rule': 'min'}
+    >>> path_options("0.5,", cv=5, rule="min")
+    {'C': 0.5}
+    """
+    if rule not in ("min", "1se"):
+        message = f"--rule {rule}: it must be min or 1se."
+        raise InputError(message)
+    try:
+        values: Any = int(Cs)
+    except ValueError:
+        values = _numbers(Cs)
+    if isinstance(values, list) and len(values) == 1:
+        return {"C": values[0]}
+    return {"Cs": values, "cv": cv, "rule": rule}
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",") if word.strip()]
+    except ValueError:
+        message = f"--Cs {text}: give a number of values, or the values: 0.01,0.1,1."
+        raise InputError(message) from None
 
 
 def _kind(word: str) -> tuple[str, str]:

@@ -13,7 +13,15 @@ from crossent.cli.tables import Wanted, labelled_rows
 from crossent.datasets import Dataset, Reading, is_table, open_dataset, tables_installed
 from crossent.errors import InputError
 
-__all__ = ["Part", "Split", "feature_names", "part_of", "select_features", "split_rows"]
+__all__ = [
+    "Part",
+    "Split",
+    "check_classes_known",
+    "feature_names",
+    "part_of",
+    "select_features",
+    "split_rows",
+]
 
 _DEFAULT_SHARE = 0.25
 
@@ -72,9 +80,11 @@ def split_rows(data: Dataset, test: str | None, *, reading: Reading, seed: int) 
     """
     share = _share(test)
     if share is None and test is not None:
-        return _known_classes(_with_file(data, test, reading), test)
+        split = _with_file(data, test, reading)
+        check_classes_known(split, test)
+        return split
     if share is None and data.X_test is not None:
-        _known_classes(Split(data, "given", ""), f"the test set of {data.name}")
+        check_classes_known(Split(data, "given", ""), f"the test set of {data.name}")
         return Split(data, "given", f"{len(data.X_test)} rows of its own test set")
     if share == 0:
         alone = replace(data, X_test=None, y_test=None)
@@ -189,11 +199,11 @@ def _with_file(data: Dataset, path: str, reading: Reading) -> Split:
     return Split(replace(data, X_test=X, y_test=y), "file", sentence)
 
 
-def _known_classes(split: Split, source: str) -> Split:
-    """The split, if every class of the test rows is one of the training rows."""
+def check_classes_known(split: Split, source: str, /) -> None:
+    """Raise an InputError if the test rows have a class that no training row has."""
     y = np.asarray(split.data.y_test)
     if y.ndim != 1 or split.data.y_train.ndim != 1:
-        return split
+        return
     unknown = ~np.isin(y, split.data.y_train)
     if unknown.any():
         row = int(np.flatnonzero(unknown)[0])
@@ -204,7 +214,6 @@ def _known_classes(split: Split, source: str) -> Split:
             "probability: leave those rows out, or add training rows."
         )
         raise InputError(message)
-    return split
 
 
 def _held_out(data: Dataset, share: float, seed: int) -> Split:

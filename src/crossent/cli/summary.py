@@ -13,7 +13,14 @@ from rich.text import Text
 from crossent.certificate import Certificate
 from crossent.inspection import Evaluation, certificate_in_words, verdict
 
-__all__ = ["certificate_record", "certificate_text", "columns_table", "evaluation_table"]
+__all__ = [
+    "certificate_record",
+    "certificate_text",
+    "columns_table",
+    "evaluation_table",
+    "path_record",
+    "path_table",
+]
 
 _LOG_2 = math.log(2)
 
@@ -48,6 +55,36 @@ def columns_table(encoder: Any, /) -> Table:
         kind = "left out" if column.kind == "drop" else column.kind
         table.add_row(column.name, kind, column.reason, str(column.missing or ""))
     return table
+
+
+def path_table(model: Any, /) -> Table:
+    """Each C with its held-out score, and which one was chosen."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    loss = model.scoring in (None, "neg_log_loss")
+    for heading in ("C", "held-out cross-entropy, nats" if loss else "held-out score", "± error"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for C, mean, error in zip(model.Cs_, model.mean_scores_, model.standard_errors_, strict=True):
+        chosen = "chosen" if model.C_ == C else ""
+        table.add_row(f"{C:.4g}", _short(-mean if loss else mean), f"{error:.2g}", chosen)
+    return table
+
+
+def path_record(model: Any, /) -> dict[str, Any]:
+    """The path of C for JSON; nothing where none was walked."""
+    if not hasattr(model, "mean_scores_"):
+        return {}
+    return {
+        "path": {
+            "C": model.C_,
+            "Cs": model.Cs_,
+            "mean_scores": model.mean_scores_,
+            "standard_errors": model.standard_errors_,
+            "largest_relative_gap": max(
+                certificate.relative_gap for fold in model.certificates_ for certificate in fold
+            ),
+        }
+    }
 
 
 def evaluation_table(evaluations: Mapping[str, Evaluation], /) -> Table:

@@ -1,6 +1,7 @@
 """Named data sets, and readers for tables and images, each checked where it enters."""
 
 from crossent.datasets._arrow import require_tables, tables_installed
+from crossent.datasets.array_files import is_array_file, open_arrays, read_array, read_labels
 from crossent.datasets.catalogue import DatasetDescription, describe, names
 from crossent.datasets.columns import (
     MISSING_MARKS,
@@ -36,19 +37,23 @@ __all__ = [
     "describe",
     "frame_columns",
     "holds_images_only",
+    "is_array_file",
     "is_table",
     "load",
     "load_football_sample",
     "names",
     "number_matrix",
+    "open_arrays",
     "open_dataset",
     "pixel_names",
+    "read_array",
     "read_csv",
     "read_csv_features",
     "read_frame",
     "read_idx",
     "read_idx_pair",
     "read_images",
+    "read_labels",
     "require_tables",
     "stream_frames",
     "table_targets",

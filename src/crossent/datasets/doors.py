@@ -6,6 +6,7 @@ from pathlib import Path
 
 from crossent.datasets._arrow import require_tables, tables_installed
 from crossent.datasets._files import first_bytes
+from crossent.datasets.array_files import is_array_file
 from crossent.datasets.bundled import load_bundled
 from crossent.datasets.catalogue import describe, names, nearest
 from crossent.datasets.dataset import Dataset
@@ -112,6 +113,9 @@ def open_dataset(
         return open_image_folder(path, size=how.image_size)
     if not path.exists():
         raise DatasetError(_absence(str(name_or_path), path))
+    if is_array_file(path):
+        message = f"{path} is a file of arrays, which has no classes. Use: crossent probe {path}"
+        raise DatasetError(message)
     if first_bytes(path, 2) == b"\x00\x00":
         _refuse_options(how, f"the images in {path}")
         return open_images(path)
@@ -133,7 +137,7 @@ def is_table(name_or_path: str | os.PathLike[str], /) -> bool:
     """
     if name_or_path in names() or not os.path.isfile(name_or_path):
         return False
-    return first_bytes(Path(name_or_path), 2) != b"\x00\x00"
+    return not is_array_file(name_or_path) and first_bytes(Path(name_or_path), 2) != b"\x00\x00"
 
 
 def _refuse_options(reading: Reading, subject: str) -> None:
