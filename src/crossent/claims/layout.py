@@ -10,8 +10,6 @@ from crossent.claims.claim import Number
 
 __all__ = ["Paragraph", "number_in_words", "paragraphs"]
 
-_DIGITS = 10
-
 
 @dataclass(frozen=True)
 class Paragraph:
@@ -43,14 +41,14 @@ def paragraphs(answer: str, /) -> Iterator[Paragraph]:
         yield Paragraph(text, displayed)
 
 
-def number_in_words(value: Number | Any, /) -> str:
-    """A number, a text, or a list of them, with at most ten digits each.
+def number_in_words(value: Number | Any, /, *, digits: int = 10) -> str:
+    """A number, a text, or a list of them, with at most so many digits each.
 
     Examples
     --------
     >>> number_in_words([1 / 3, 5, float("inf"), "2/5"])
     '0.3333333333, 5, inf, 2/5'
-    >>> number_in_words([[1.0, 2.0], [3.0, -0.0]])
+    >>> number_in_words([[1.0, 2.0], [3.0, -0.0]], digits=4)
     '(1, 2), (3, 0)'
     """
     if isinstance(value, np.ndarray | np.generic):
@@ -58,9 +56,8 @@ def number_in_words(value: Number | Any, /) -> str:
     if isinstance(value, str | bool | int):
         return str(value)
     if isinstance(value, Sequence):
-        parts = (number_in_words(item) for item in value)
-        inner = (isinstance(item, Sequence) and not isinstance(item, str) for item in value)
-        return ", ".join(
-            f"({part})" if nested else part for part, nested in zip(parts, inner, strict=True)
-        )
-    return f"{value + 0.0:.{_DIGITS}g}"  # -0.0 + 0.0 is 0.0
+        parts = (number_in_words(item, digits=digits) for item in value)
+        nested = (isinstance(item, Sequence) and not isinstance(item, str) for item in value)
+        pairs = zip(parts, nested, strict=True)
+        return ", ".join(f"({part})" if inner else part for part, inner in pairs)
+    return f"{value + 0.0:.{digits}g}"  # -0.0 + 0.0 is 0.0

@@ -81,7 +81,7 @@ def _offer(id: str, claims: tuple[Claim, ...]) -> str:
         nearest = sorted(claims, key=lambda claim: abs(_number(claim) - int(digits.group())))
         return f"Near to it: {_ids(nearest)}. They run from {claims[0].id} to {claims[-1].id}."
     word = id.strip().lower()
-    mentions = [c for c in claims if word and word in f"{c.topic} {c.statement}".lower()]
+    mentions = [c for c in claims if len(word) > 2 and word in f"{c.topic} {c.statement}".lower()]
     if mentions:
         return f"The word is in {_ids(mentions)}."
     return f"Ids run from {claims[0].id} to {claims[-1].id}; topics are {', '.join(topics())}."
