@@ -236,6 +236,18 @@ def test_what_cannot_be_used_is_refused_with_its_value(call, words):
         call()
 
 
+def test_bad_rows_are_found_among_many():
+    counts = quantise(np.full((40_000, 8), 1 / 8))  # enough for the compiled check
+    y = np.zeros(40_000, dtype=int)
+    for row, count, words in [(39_999, 0, "holds 0"), (17, 1, "sums to"), (0, 5, "sums to")]:
+        bad = counts.copy()
+        bad[row, 0] = count
+        with pytest.raises(InputError, match=f"`counts` row {row} {words}"):
+            encode_symbols(y, bad)
+        with pytest.raises(InputError, match=f"`counts` row {row} {words}"):
+            decode_symbols(b"", bad.astype(np.int64))
+
+
 def test_a_state_that_no_coder_makes_is_refused():
     with pytest.raises(CodeError, match="too early"):
         rans.state_and_words(b"")

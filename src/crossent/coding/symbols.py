@@ -240,22 +240,27 @@ def _check_counts(counts: Any) -> tuple[Counts, int]:
     if rows.size == 0:
         return rows.astype(np.uint32), 0
     table = rows.reshape(-1, rows.shape[-1])
-    low = table.min(axis=-1)
-    if low.min() < 1:
-        row = int(np.argmax(low < 1))
-        message = f"`counts` row {row} holds {int(low[row])}; every count must be at least 1."
-        raise InputError(message)
-    sums = table.sum(axis=-1, dtype=np.int64)
-    bits = int(sums[0]).bit_length() - 1
-    other = np.flatnonzero(sums != 1 << bits)
-    if len(other) or bits > MOST_BITS:
-        row = int(other[0]) if len(other) else 0
-        message = (
-            f"`counts` row {row} sums to {int(sums[row])}; all rows must sum to one power of two, "
-            f"at most 2^{MOST_BITS}. Use `quantise`."
-        )
+    total = int(table[0].sum(dtype=np.int64))
+    bits = max(total.bit_length() - 1, 0)
+    bad = 0 if total != 1 << bits or bits > MOST_BITS else _bad_row(table, total)
+    if bad >= 0:
+        low, found = int(table[bad].min()), int(table[bad].sum(dtype=np.int64))
+        wrong = f"holds {low}; every count must be at least 1"
+        if low >= 1:
+            wrong = f"sums to {found}; all rows must sum to one power of two, at most 2^{MOST_BITS}"
+        message = f"`counts` row {bad} {wrong}. Use `quantise`."
         raise InputError(message)
     return rows.astype(np.uint32, copy=False), bits
+
+
+def _bad_row(table: npt.NDArray[Any], total: int) -> int:
+    """The first row with a count below 1 or another sum; -1 if there is none."""
+    if table.dtype == np.uint32 and is_worth_compiling(*table.shape):
+        from crossent.kernels.rans import find_bad_row
+
+        return int(find_bad_row(table.dtype)(np.ascontiguousarray(table), total))
+    bad = (table < 1).any(axis=1) | (table.sum(axis=1, dtype=np.int64) != total)
+    return int(np.argmax(bad)) if bad.any() else -1
 
 
 def _for_each_symbol(rows: Counts, n: int) -> Counts:

@@ -12,19 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from crossent.kernels.jit import entry, inner, once
-from crossent.kernels.records import Floats
+from crossent.kernels.jit import entry, once
 
-__all__ = ["decode_rows", "encode_rows", "quantise_rows"]
+__all__ = ["decode_rows", "encode_rows", "find_bad_row"]
 
 Words = npt.NDArray[np.uint32]
 Symbols = npt.NDArray[np.int64]
 
 _CHUNK = 64
 """Counts that are added up at once, as vectors, on the way to a symbol among many."""
-
-_SIDE_BY_SIDE = 128
-"""Rows that are quantised together."""
 
 
 def _encode_rows(symbols: Symbols, counts: Words, bits: Any, state: Any, out: Words) -> Any:
@@ -89,80 +85,24 @@ def _decode_rows(
     return state, position
 
 
-def _quantise_rows(P: Floats, bits: Any, counts: Words) -> None:
-    """`crossent.coding.quantise` of each row: sums from left to right, nothing fused.
-
-    Rows are worked on side by side, a class's in one row of scratch, so that they become vectors.
-    """
-    n, q = P.shape
-    p = np.ones((q, _SIDE_BY_SIDE))
-    whole, remainder, rank = np.empty_like(p), np.empty_like(p), np.empty_like(p)
-    left = np.empty(_SIDE_BY_SIDE)
-    for start in range(0, n, _SIDE_BY_SIDE):
-        rows = min(_SIDE_BY_SIDE, n - start)
-        for i in range(rows):
-            for j in range(q):
-                p[j, i] = P[start + i, j]
-        _shares(p, float((1 << bits) - q), whole, remainder, left)
-        _round_up_the_largest(p, remainder, left, rank, whole)
-        for i in range(rows):
-            for j in range(q):
-                counts[start + i, j] = np.uint32(np.int64(whole[j, i])) + np.uint32(1)
+def _find_bad_row(counts: Words, total: Any) -> Any:
+    """The first row with a count of 0 or another sum than `total`; -1 if there is none."""
+    for i in range(counts.shape[0]):
+        row = counts[i]
+        found = np.uint64(0)
+        zeros = np.uint64(0)
+        for count in row:
+            found += np.uint64(count)
+            zeros += np.uint64(count == 0)
+        if (found != np.uint64(total)) | (zeros > np.uint64(0)):
+            return i
+    return np.int64(-1)
 
 
-@inner(exact=True)
-def _shares(p: Floats, free: float, whole: Floats, remainder: Floats, left: Floats) -> None:
-    """Whole part and remainder of each class's share of `free`, and what is left of it."""
-    q, rows = p.shape
-    total = np.zeros(rows)
-    for j in range(q):
-        own = p[j]
-        for i in range(rows):
-            total[i] += own[i]
-    left[:] = free
-    for j in range(q):
-        own, down, rest = p[j], whole[j], remainder[j]
-        for i in range(rows):
-            share = own[i] / total[i] * free
-            floor = np.floor(share)
-            down[i] = floor
-            rest[i] = share - floor
-            left[i] -= floor
-
-
-@inner(exact=True)
-def _round_up_the_largest(
-    p: Floats, remainder: Floats, left: Floats, rank: Floats, whole: Floats
-) -> None:
-    """One more to the `left` classes with the largest remainders."""
-    q, rows = p.shape
-    over = -left
-    for j in range(q):
-        own, place = remainder[j], rank[j]
-        place[:] = 0.0
-        for k in range(q):
-            other = remainder[k]
-            for i in range(rows):
-                place[i] += 1.0 if other[i] > own[i] else 0.0
-        for i in range(rows):
-            over[i] += 1.0 if place[i] < left[i] else 0.0
-    for i in range(rows):
-        if over[i] > 0.0:  # equal remainders stand where only some of them can go up
-            _break_ties(p[:, i], remainder[:, i], rank[:, i])
-    for j in range(q):
-        place, down = rank[j], whole[j]
-        for i in range(rows):
-            down[i] += 1.0 if place[i] < left[i] else 0.0
-
-
-@inner()
-def _break_ties(p: Floats, remainder: Floats, rank: Floats) -> None:
-    """Among equal remainders the larger probability comes first, then the first class."""
-    for j in range(p.shape[0]):
-        for k in range(p.shape[0]):
-            before = (p[k] > p[j]) | ((p[k] == p[j]) & (k < j))
-            if (remainder[k] == remainder[j]) & before:
-                rank[j] += 1.0
+@once
+def find_bad_row(dtype: np.dtype[Any]) -> Callable[..., int]:
+    """The check of rows of counts, compiled for counts of 32 bits."""
+    return entry(_find_bad_row, types.int64(_array(types.uint32, 2), types.int64), dtype)
 
 
 @once
@@ -182,13 +122,6 @@ def decode_rows(dtype: np.dtype[Any]) -> Callable[..., tuple[int, int]]:
     words = _array(types.uint32, 1)
     signature = result(counts, types.int64, types.uint64, words, types.int64, symbols)
     return entry(_decode_rows, signature, dtype, exact=True)
-
-
-@once
-def quantise_rows(dtype: np.dtype[Any]) -> Callable[..., None]:
-    """The quantiser of rows of probabilities, compiled for counts of 32 bits."""
-    signature = types.void(_array(types.float64, 2), types.int64, _array(types.uint32, 2))
-    return entry(_quantise_rows, signature, dtype, exact=True)
 
 
 def _pair() -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossent.coding import rans
-from crossent.coding.quantise import as_distributions, check_precision, quantise_unchecked
+from crossent.coding.quantise import check_precision, quantise_rows
 from crossent.coding.symbols import check_end, is_worth_compiling, pop, push
 from crossent.errors import CodeError, InputError
 from crossent.labels.container import (
@@ -258,8 +258,7 @@ def _blocks(n: int, block_rows: int) -> Iterator[slice]:
 def _counts(model: Any, X: Any, rows: slice, bits: int, compiled: bool) -> npt.NDArray[np.uint32]:
     """The rounded probabilities of some rows."""
     part = X.iloc[rows] if hasattr(X, "iloc") else X[rows]
-    p = as_distributions(model.predict_proba(part))
-    return quantise_unchecked(p, bits, compiled=compiled)
+    return quantise_rows(model.predict_proba(part), bits, compiled=compiled)
 
 
 def _as_bytes(counts: npt.NDArray[np.uint32]) -> bytes:
