@@ -40,7 +40,7 @@ def main() -> None:
     parts = {"summary": summary(results), "details": details(results)}
     print(parts["summary"])
     for name in () if "--print" in sys.argv else _FILES:
-        _replace(ROOT / name, parts)
+        write_parts(ROOT / name, parts)
 
 
 def summary(results: Found) -> str:
@@ -310,7 +310,7 @@ def _stamp(results: Found) -> str:
     )
 
 
-def _replace(path: Path, parts: dict[str, str]) -> None:
+def write_parts(path: Path, parts: dict[str, str]) -> None:
     """Write each part between its marks, if the file has them."""
     if not path.exists():
         return
