@@ -243,7 +243,9 @@ def _report(request: RankRequest, data: _Data, model: BradleyTerry, table: Ranki
         notes.append(f"{data.left_out} rows without an outcome were left out.")
     without = len(model.items_) - len(table.items)
     if without:
-        notes.append(f"{without} items have no score: they are not connected to the others.")
+        notes.append(
+            f"{without} items have no score: wins do not lead from them to the others and back."
+        )
     facts = RankingFacts(
         title=f"Ranking from {request.file.name}",
         model=model,

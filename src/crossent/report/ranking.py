@@ -222,7 +222,10 @@ def _heat_map(facts: RankingFacts) -> str:
         "How to read it: blue means that the item of the row wins against the item of the column, "
         f"orange that it loses, if one of the two does; on neutral ground.{which}"
     )
-    return html.section("Who beats whom", html.figure(svg, how))
+    # On a narrow screen it keeps its size and is moved sideways: the names would be too small.
+    inner = f'<div style="min-width: 40rem">{svg}</div>'
+    wide = f'<div class="scroll" style="max-height: none" tabindex="0">{inner}</div>'
+    return html.section("Who beats whom", html.figure(wide, how))
 
 
 def _calibration(facts: RankingFacts) -> str:
