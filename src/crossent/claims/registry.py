@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import re
 from functools import cache
+from pathlib import Path
 
 from crossent.claims.claim import Claim
 from crossent.errors import InputError
@@ -22,10 +23,10 @@ def all_claims() -> tuple[Claim, ...]:
     >>> all_claims()[0].id
     'S1'
     """
-    package = importlib.import_module("crossent.claims")
+    folder = str(Path(__file__).parent)
     modules = (
         importlib.import_module(f"crossent.claims.{module.name}")
-        for module in pkgutil.iter_modules(package.__path__)
+        for module in pkgutil.iter_modules([folder])
         if not module.name.startswith("_")
     )
     claims = (claim for module in modules for claim in getattr(module, "CLAIMS", ()))
