@@ -207,8 +207,9 @@ def _what_counts() -> Numbers:
     for name, m in maps.items():
         theta = m.start(rng)
         merged = m.to_dense(theta)
-        X = rng.normal(size=(2, 1024))
+        X, G = rng.normal(size=(2, 2, 1024))
         close(f"{name}, merged", m.apply(theta, X), X @ merged.T, abs=1e-10)
+        close(f"{name}, merged, backwards", m.adjoint(theta, G), G @ merged, abs=1e-10)
     return {
         "1024 to 1024": list(maps),
         "parameters": parameters,
