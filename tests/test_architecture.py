@@ -61,6 +61,7 @@ LIBRARY_HOMES = {
         "claims",
         "cli",
         "datasets",
+        "export",
         "features",
         "inspection",
         "labels",

@@ -231,6 +231,42 @@ def evaluate(
         run_evaluate(model, data, messages, reading=reading, part=part.value, as_json=as_json)
 
 
+class Precision(enum.StrEnum):
+    """Values of ``--dtype``."""
+
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+
+
+@app.command(help=texts.EXPORT)
+def export(
+    model: ModelFile,
+    output: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUT", help="FILE.onnx, FILE.safetensors or FILE.md (a card)."),
+    ],
+    dtype: Annotated[
+        Precision | None,
+        typer.Option(help="Of the numbers [ONNX: float32, safetensors: float64]."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Labelled rows to evaluate on, for a card.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Licence to name in a card.")
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """A saved model in another form."""
+    messages = Messages(quiet=quiet)
+    with one_line_errors(messages, debug=debug):
+        from crossent.cli.exporting import run_export
+
+        precision = None if dtype is None else dtype.value
+        run_export(model, output, messages, dtype=precision, data=data, licence=licence)
+
+
 @app.command(help=texts.PREDICT)
 def predict(
     model: ModelFile,

@@ -106,15 +106,15 @@ def whole_rows(model: Any, data: str, reading: Reading, part: str) -> Part:
         return Part(X, None, data, tuple(path.name for path in files))
     if is_array_file(data):
         X = read_array(data)
-        names = tuple(f"x{j}" for j in range(X.shape[1]))
-        return Part(select_features(model, X, names, source=data), None, data)
+        columns = tuple(f"x{j}" for j in range(X.shape[1]))
+        return Part(select_features(model, X, columns, source=data), None, data)
     if reading.target is not None or not is_table(data):
         return labelled(model, data, reading, part)
-    columns = csv_columns(data)
+    header = csv_columns(data)
     names = feature_names(model)
-    last = len(columns) == model.n_features_in_ if names is None else columns[-1] in names
+    last = len(header) == model.n_features_in_ if names is None else header[-1] in names
     target = reading_for(model, reading).target
-    if not last and (target is None or target in columns):
+    if not last and (target is None or target in header):
         return labelled(model, data, reading, part)
     X, found = read_csv_features(data)
     return Part(select_features(model, X, found, source=data), None, Path(data).name)

@@ -3,7 +3,7 @@
 A paragraph that begins with a backspace keeps its line breaks: the convention of typer and click.
 """
 
-__all__ = ["CROSSENT", "EVALUATE", "FIT", "PREDICT"]
+__all__ = ["CROSSENT", "EVALUATE", "EXPORT", "FIT", "PREDICT"]
 
 CROSSENT = """\b
 Examples:
@@ -45,6 +45,19 @@ Cross-entropy and accuracy of a saved model on labelled rows.
 \b
 Example:
   crossent evaluate flowers.skops more_flowers.csv --target species
+"""
+
+EXPORT = """\b
+A saved model in another form: ONNX, bare weights, or a card that describes it.
+
+\b
+Examples:
+  crossent export flowers.skops flowers.onnx --dtype float64
+  crossent export flowers.skops flowers.safetensors
+  crossent export flowers.skops README.md --data more_flowers.csv
+
+ONNX gives log_probabilities, probabilities and label. The weights come with a JSON file of the same
+name: classes, features, formula, certificate.
 """
 
 PREDICT = """\b

@@ -1,4 +1,4 @@
-"""Arrays in files: embeddings in .npy, .npz and safetensors, mapped into memory where they can be."""
+"""Arrays in files: embeddings in .npy, .npz and safetensors, mapped into memory if they can be."""
 
 import json
 import os

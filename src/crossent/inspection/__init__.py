@@ -20,7 +20,9 @@ from crossent.inspection.label_errors import (
     out_of_fold_predictions,
     suspicious_labels,
 )
+from crossent.inspection.learning_curve import LearningCurve, learning_curve
 from crossent.inspection.likelihood_ratio import likelihood_ratio_tests
+from crossent.inspection.frames import predict_frame
 from crossent.inspection.pipelines import classifier_of, encoded_rows, encoder_of
 from crossent.inspection.predictions import Predictions, predict_rows
 from crossent.inspection.reliability import (
@@ -43,6 +45,7 @@ __all__ = [
     "Covariance",
     "Evaluation",
     "FeatureTest",
+    "LearningCurve",
     "Predictions",
     "Reliability",
     "RowDependence",
@@ -60,9 +63,11 @@ __all__ = [
     "encoder_of",
     "evaluate",
     "evaluation",
+    "learning_curve",
     "likelihood_ratio_tests",
     "most_confused",
     "out_of_fold_predictions",
+    "predict_frame",
     "predict_rows",
     "reliability",
     "row_dependence",

@@ -1,6 +1,7 @@
 """How C was chosen, where a path of penalties was walked."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -34,32 +35,30 @@ def path(facts: Facts, /) -> str:
         f"<strong>C = {fitted.C_:.4g}</strong> was chosen ({_rule(fitted.rule)}) and fitted to all "
         f"rows. {_ends(fitted)}</p>"
     )
-    sign = -1 if loss else 1
-    certificates = np.array(
-        [[c.relative_gap for c in fold] for fold in fitted.certificates_], dtype=np.float64
+    name = "cross-entropy, nats" if loss else html.escaped(display.score_name)
+    header = ["C", name, "standard error", "largest relative gap"]
+    table = html.table(header, _rows(fitted, -1 if loss else 1), numbers=range(4))
+    return html.section(
+        "How strong a penalty?",
+        f'<div class="pair">{html.figure(svg, how)}<div>{text}{table}</div></div>',
     )
-    rows = [
+
+
+def _rows(fitted: Any, sign: int) -> list[list[str]]:
+    """A line for each C; scores are multiplied by `sign`."""
+    gaps = np.array([[c.relative_gap for c in fold] for fold in fitted.certificates_])
+    found = zip(
+        fitted.Cs_, fitted.mean_scores_, fitted.standard_errors_, gaps.max(axis=0), strict=True
+    )
+    return [
         [
             html.scientific(float(C)) + (" ←" if C == fitted.C_ else ""),
             html.digits(sign * float(mean), 4),
             html.digits(float(error), 2) if math.isfinite(error) and error > 0 else "–",
             html.scientific(float(gap)),
         ]
-        for C, mean, error, gap in zip(
-            fitted.Cs_,
-            fitted.mean_scores_,
-            fitted.standard_errors_,
-            certificates.max(axis=0),
-            strict=True,
-        )
+        for C, mean, error, gap in found
     ]
-    name = "cross-entropy, nats" if loss else html.escaped(display.score_name)
-    header = ["C", name, "standard error", "largest relative gap"]
-    table = html.table(header, rows, numbers=range(4))
-    return html.section(
-        "How strong a penalty?",
-        f'<div class="pair">{html.figure(svg, how)}<div>{text}{table}</div></div>',
-    )
 
 
 def _rule(rule: str) -> str:
@@ -68,9 +67,9 @@ def _rule(rule: str) -> str:
     return "the best mean"
 
 
-def _ends(fitted: object) -> str:
+def _ends(fitted: Any) -> str:
     """A remark where the best C is the first or last of the grid."""
-    index, last = int(fitted.best_index_), len(fitted.Cs_) - 1  # type: ignore[attr-defined]
+    index, last = int(fitted.best_index_), len(fitted.Cs_) - 1
     if index not in (0, last) or last == 0:
         return ""
     side = "weakest" if index == last else "strongest"
