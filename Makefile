@@ -75,15 +75,31 @@ $(BENCH_VENV)/.made: pyproject.toml constraints.txt benchmarks/requirements.txt 
 		--requirement benchmarks/requirements-adelie.txt
 	touch $@
 
+$(BENCH_VENV)/.choice: pyproject.toml constraints.txt benchmarks/requirements-choice.txt benchmarks/requirements-choice-data.txt
+	$(PYTHON) -m venv $(BENCH_VENV)/choice
+	$(BENCH_VENV)/choice/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[cli,report]' --requirement benchmarks/requirements-choice.txt
+	$(BENCH_VENV)/choice/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--requirement benchmarks/requirements-choice-data.txt
+	touch $@
+
+.PHONY: bench-choice
+bench-choice: $(BENCH_VENV)/.choice  ## preferences against evalica, choix and pandas; writes the tables of docs/choice.md
+	OPENBLAS_NUM_THREADS=1 $(BENCH_VENV)/choice/bin/python -m benchmarks.choice
+	$(BENCH_VENV)/choice/bin/python -m benchmarks.choice_table
+
 bench: $(BENCH_VENV)/.made  ## all benchmarks with the peers, tables and figure: 25 minutes
 	$(BENCH_VENV)/main/bin/python benchmarks/kernels.py
 	$(BENCH_RUN).run $(BENCH)
 	$(BENCH_RUN).table
 	$(BENCH_RUN).figure
+	$(BENCH_VENV)/main/bin/python -m benchmarks.coding
 
 bench-quick: $(BENCH_VENV)/.made  ## a selection in under five minutes; README and docs stay as they are
 	$(BENCH_RUN).run --quick $(BENCH)
 	$(BENCH_RUN).table benchmarks/results/softmax_regression_quick.json --print
+	OPENBLAS_NUM_THREADS=1 $(BENCH_VENV)/choice/bin/python -m benchmarks.choice --quick
+	$(BENCH_VENV)/choice/bin/python -m benchmarks.choice_table benchmarks/results/choice_quick.json --print
 
 clean:
 	rm -rf $(VENV) $(TORCH_VENV) $(BENCH_VENV) demo .pytest_cache .mypy_cache .ruff_cache

