@@ -87,6 +87,15 @@ def test_every_part_of_every_exercise_has_its_claim(exercise, id):
     assert re.search(rf"exercise {re.escape(exercise)}\b|exercise {number}\b", source), source
 
 
+@pytest.mark.parametrize(("exercise", "id"), EXERCISES.items())
+def test_every_exercise_has_a_fault_of_the_functional_floor_to_notice(exercise, id):
+    """`make mutants` shows that the check notices it."""
+    lines = (Path(__file__).parents[1] / "mutants.txt").read_text("utf-8").splitlines()
+    node = f"tests/claims/test_claims.py::test_the_check_holds[{id}]"
+
+    assert any(x.startswith("src/crossent/functional/") and x.endswith(node) for x in lines)
+
+
 def test_checks_do_not_use_assert_which_vanishes_under_O():
     folder = Path(claims.__file__).parent
     statements = [

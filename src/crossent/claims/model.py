@@ -51,6 +51,7 @@ def _class_from_logits() -> Numbers:
     near = np.array([0.0, 1e-17, -5.0])
     p = softmax(near)
     equal("probabilities that round to one number", bool(p[0] == p[1]), True)
+    close("that number", float(p[0]), 1 / (2 + math.exp(-5)), rel=1e-14)
     model = SoftmaxRegression(fit_intercept=False).fit([[1.0], [2.0], [3.0]], [1, 2, 3])
     model.coef_ = near[:, None]
     equal("class by predict", model.predict([[1.0]]).tolist(), [2])
