@@ -13,6 +13,11 @@ class Status(enum.Enum):
 
     CONVERGED = "The certified relative gap is below the tolerance."
     STATIONARY = "The gradient vanishes to within the tolerance."
+    LOCAL_OPTIMUM = (
+        "The gradient vanishes to within the tolerance at what is, in general, a local optimum: "
+        "this linear map is not linear in its parameters, so no gap can be certified. Other values "
+        "of `random_state` may end lower."
+    )
     MAX_PASSES = (
         "The passes over the data ran out before the tolerance was reached. Raise `max_iter`, "
         "or accept a larger `tol`; the certificate says how far the optimum can be."
@@ -43,8 +48,8 @@ class Certificate:
     Kullback-Leibler divergence between the optimum's probabilities and these, plus
     ``λ/2 ‖W - W*‖²``, the gap also bounds what is lost in prediction.
 
-    For λ = 0 ``kind`` is ``"stationary"``: `gap` is NaN, and only the gradient and the Newton
-    decrement are known.
+    For λ = 0, and for linear maps that are not linear in their parameters, ``kind`` is
+    ``"stationary"``: `gap` is NaN, and only the gradient and the Newton decrement are known.
 
     Attributes
     ----------
@@ -90,7 +95,7 @@ class Certificate:
     @property
     def converged(self) -> bool:
         """Whether the tolerance was reached."""
-        return self.status in (Status.CONVERGED, Status.STATIONARY)
+        return self.status in (Status.CONVERGED, Status.STATIONARY, Status.LOCAL_OPTIMUM)
 
     # In files the status is a name: the sentence may be reworded, and a model file holds no enum.
     def __getstate__(self) -> dict[str, Any]:

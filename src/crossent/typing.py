@@ -142,6 +142,11 @@ class LinearMap(Protocol):
     ) -> FloatArray:
         """∂/∂θ of g_i·W(θ) x_i for every row, shape (n, p)."""
 
+    def pull_back(
+        self, theta: npt.NDArray[np.float64], matrix: npt.NDArray[Any], /
+    ) -> npt.NDArray[np.float64]:
+        """∂/∂θ of ⟨matrix, W(θ)⟩ for a matrix (q, d), shape (p,)."""
+
     def to_dense(self, theta: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
         """W(θ), shape (q, d)."""
 

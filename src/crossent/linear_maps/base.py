@@ -170,6 +170,18 @@ class StructuredMap(abc.ABC):
         """∂/∂θ of g_i·W(θ) x_i for every row i, shape (n, p)."""
         return self._joined(self._all_gradients(theta, X, G, rows=True), (len(X),))
 
+    def pull_back(
+        self, theta: npt.NDArray[np.float64], matrix: npt.NDArray[Any], /
+    ) -> npt.NDArray[np.float64]:
+        """∂/∂θ of ⟨matrix, W(θ)⟩ for a matrix (q, d), shape (p,): the chain rule through W.
+
+        Cost: the gradient of min(q, d) rows.
+        """
+        q, d = self.shape
+        if q <= d:
+            return self.gradient(theta, matrix, np.eye(q))
+        return self.gradient(theta, np.eye(d), matrix.T)
+
     def to_dense(self, theta: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
         """W(θ), shape (q, d), float64. Cost: the map applied to min(q, d) rows."""
         parts = self._parts(theta, np.dtype(np.float64))
@@ -329,11 +341,11 @@ class StructuredMap(abc.ABC):
 
     def _descended(self, W: npt.NDArray[np.float64], start: npt.NDArray[np.float64]) -> Parts:
         """A local minimum of ‖W(θ) - W‖_F², by L-BFGS on the part of W outside the start's span."""
-        identity, size = np.eye(self.shape[1]), float(np.linalg.norm(W)) or 1.0
+        size = float(np.linalg.norm(W)) or 1.0
 
         def distance(theta: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
             rest = (self.to_dense(theta) - W) / size
-            return 0.5 * float(np.vdot(rest, rest)), self.gradient(theta, identity, rest.T) / size
+            return 0.5 * float(np.vdot(rest, rest)), self.pull_back(theta, rest) / size
 
         found = scipy.optimize.minimize(
             distance, start, jac=True, method="L-BFGS-B",
@@ -344,5 +356,5 @@ class StructuredMap(abc.ABC):
     def _matched(self, W: npt.NDArray[np.float64], copies: npt.NDArray[np.float64]) -> Parts:
         """Least squares where each parameter fills entries of its own: Φᵀ(W) / ‖Φe_k‖²."""
         origin = np.zeros(self.n_parameters)
-        sums = self.gradient(origin, np.eye(self.shape[1]), W.T)
+        sums = self.pull_back(origin, W)
         return self.unpack(np.divide(sums, copies, where=copies > 0, out=origin))

@@ -17,6 +17,9 @@ A feasible dual point may be paired with rows shifted by any c: G̃ = Σ s_i (p�
 where ω bounds Σ s_i (p_i - r)·offset_i by the widest row of the offset. An intercept step that
 stopped early thus costs of the order of ε, instead of making the certificate wrong.
 
+Where W = Φ(θ) with a linear Φ and the penalty is (λ/2)‖θ‖², the same holds with Φᵀ(G), θ and
+‖Φ‖‖E‖ in place of G, W and ‖E‖: the quadratic that is minimised is one in θ.
+
 References
 ----------
 R. M. Rifkin, R. A. Lippert, Value regularization and Fenchel duality, JMLR 8, 441-479, 2007, for
@@ -24,13 +27,38 @@ the duality of regularised risks. The correction for ρ ≠ 0 is derived here.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from crossent.kernels import PassSums
 
-__all__ = ["duality_gap"]
+__all__ = ["Coordinates", "duality_gap"]
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Parameters θ in which W = Φ(θ) is linear, and which carry the penalty in place of W.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (p,)
+    pull_back : callable
+        Φᵀ: from matrices (q, d) to (p,).
+    norm : float
+        Bound on ‖Φ(θ)‖_F / ‖θ‖.
+    """
+
+    theta: npt.NDArray[np.float64]
+    pull_back: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+    norm: float
+
+
+def _whole(W: npt.NDArray[np.float64]) -> Coordinates:
+    """W itself."""
+    return Coordinates(W, lambda gradient: gradient, 1.0)
 
 
 def _entropy(p: npt.NDArray[np.float64]) -> float:
@@ -47,6 +75,7 @@ def duality_gap(
     fit_intercept: bool,
     column_range: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
     offset_width: float,
+    coordinates: Coordinates | None = None,
 ) -> tuple[float, float]:
     """Bound on f(W, b) - min f in nats, and the part of it owed to a suboptimal intercept.
 
@@ -63,8 +92,11 @@ def duality_gap(
         Smallest and largest value of each column: the x_i lie in this box.
     offset_width : float
         Largest max_j - min_j of a row of the offset; 0 without one.
+    coordinates : Coordinates, optional
+        What carries the penalty; by default W.
     """
-    plain = sums.gradient_W + penalty * W
+    inner = _whole(W) if coordinates is None else coordinates
+    plain = inner.pull_back(sums.gradient_W) + penalty * inner.theta
     if not fit_intercept:
         return float(np.vdot(plain, plain)) / (2 * penalty), 0.0
     assert sums.mean_probability is not None
@@ -76,17 +108,17 @@ def duality_gap(
         return math.inf, math.inf
     lowest, highest = column_range
     centre, radius = (lowest + highest) / 2, float(np.linalg.norm(highest - lowest)) / 2
-    centred = plain - np.outer(residual, centre)
+    centred = plain - inner.pull_back(np.outer(residual, centre))
     norm = float(np.linalg.norm(centred))
     exact = norm**2 / (2 * penalty)
     if epsilon == 0:
         return exact, 0.0
     mixed = np.maximum(mean - residual / epsilon, 0.0)
-    error = epsilon * math.sqrt(2) * radius
+    error = epsilon * math.sqrt(2) * radius * inner.norm
     slack = (
         (2 * norm + error) * error / (2 * penalty)
         + float(residual @ (b + W @ centre))
-        + error * float(np.linalg.norm(W))
+        + error * float(np.linalg.norm(inner.theta))
         + epsilon * (float(sums.entropy) - _entropy(mixed) + offset_width)
     )
     return exact + max(slack, 0.0), max(slack, 0.0)
