@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossent.coding import decode_symbols, encode_symbols, ideal_bits, quantise, rans, symbols
+from crossent.coding import (
+    decode_in_turn,
+    decode_symbols,
+    encode_symbols,
+    ideal_bits,
+    quantise,
+    rans,
+    symbols,
+)
 from crossent.errors import CodeError, InputError
 
 OVERHEAD_BITS = 39  # the first state, and the filling of the last byte
@@ -234,6 +242,29 @@ def test_other_counts_do_not_lead_back_to_the_first_state():
 def test_what_cannot_be_used_is_refused_with_its_value(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def test_a_text_comes_back_letter_by_letter_from_what_came_before():
+    table = np.random.default_rng(4).dirichlet(np.ones(5), size=25)  # of the last two letters
+    rng = np.random.default_rng(5)
+
+    def place(before):
+        return 5 * (before[-2] if len(before) > 1 else 0) + (before[-1] if before else 0)
+
+    text = []
+    for _ in range(300):
+        text.append(int(rng.choice(5, p=table[place(text)])))
+    rows = quantise(table[[place(text[:i]) for i in range(300)]])
+    coded = encode_symbols(text, rows)
+
+    found = decode_in_turn(coded, lambda before: quantise(table[place(before)]), count=300)
+
+    assert found.tolist() == text
+    assert decode_in_turn(encode_symbols([], [1, 1]), None, count=0).tolist() == []
+    with pytest.raises(CodeError):
+        decode_in_turn(coded, lambda before: quantise(table[-1 - place(before)]), count=300)
+    with pytest.raises(InputError, match="sums to 3"):
+        decode_in_turn(coded, lambda _: [1, 2], count=300)
 
 
 def test_bad_rows_are_found_among_many():

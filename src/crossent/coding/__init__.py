@@ -23,7 +23,12 @@ from crossent.coding.packing import (
 )
 from crossent.coding.prefix_code import PrefixCode, canonical_code, expected_length, kraft_sum
 from crossent.coding.quantise import default_precision, quantisation_cost, quantise
-from crossent.coding.symbols import decode_symbols, encode_symbols, ideal_bits
+from crossent.coding.symbols import (
+    decode_in_turn,
+    decode_symbols,
+    encode_symbols,
+    ideal_bits,
+)
 
 __all__ = [
     "PAM3_SPARE",
@@ -31,6 +36,7 @@ __all__ = [
     "PrefixCode",
     "block_huffman_code",
     "canonical_code",
+    "decode_in_turn",
     "decode_symbols",
     "default_precision",
     "digits_needed",

@@ -1,5 +1,6 @@
 """Symbols to bytes at the length that their probabilities ask for, and back."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from crossent.errors import CodeError, InputError
 
 __all__ = [
     "check_end",
+    "decode_in_turn",
     "decode_symbols",
     "encode_symbols",
     "ideal_bits",
@@ -122,6 +124,52 @@ def decode_symbols(data: bytes, counts: Any, /, *, count: int | None = None) -> 
         )
     check_end(state, words, position)
     return symbols
+
+
+def decode_in_turn(
+    data: bytes, counts_after: Callable[[Sequence[int]], Any], /, *, count: int
+) -> Symbols:
+    """The symbols that `encode_symbols` coded, where each one's counts depend on those before it.
+
+    So a text comes back from a model that predicts every letter from the letters before.
+
+    Parameters
+    ----------
+    data : bytes
+    counts_after : callable
+        Takes the list of symbols decoded so far and gives the row of counts, shape (q,), with
+        which the next one was encoded: the same to the last count, or all that follows is lost.
+    count : int
+        Number of symbols.
+
+    Returns
+    -------
+    ndarray of int64, shape (count,)
+
+    Raises
+    ------
+    CodeError
+        As `decode_symbols`.
+    InputError
+        A row of counts cannot be used.
+
+    Examples
+    --------
+    >>> def counts_after(symbols):  # what came last probably comes again
+    ...     return [1, 3] if symbols and symbols[-1] == 1 else [3, 1]
+    >>> message = [0, 0, 1, 1, 1]
+    >>> coded = encode_symbols(message, [counts_after(message[:i]) for i in range(5)])
+    >>> decode_in_turn(coded, counts_after, count=5)
+    array([0, 0, 1, 1, 1])
+    """
+    state, words, position = rans.state_and_words(data)
+    symbols: list[int] = []
+    for _ in range(count):
+        row, bits = _check_counts(counts_after(symbols))
+        found, state, position = rans.pop(state, row.reshape(1, -1), bits, words, position)
+        symbols += found
+    check_end(state, words, position)
+    return np.array(symbols, dtype=np.int64)
 
 
 def ideal_bits(symbols: Any, counts: Any, /) -> float:
