@@ -22,7 +22,8 @@ gradient at the label keep all their digits.
 """
 
 from crossent.torch.linear import explain, linear_cross_entropy
-from crossent.torch.plan import PATHS, Cost, Path, Plan
+from crossent.torch.path import Cost, Path
+from crossent.torch.plan import PATHS, Plan
 from crossent.torch.result import LinearCrossEntropyResult
 
 __all__ = [

@@ -64,8 +64,8 @@ def linear_cross_entropy(
         path=path,
     )
     call, rows = as_call(given, options)
-    plan = make_plan(problem_of(call))
-    result = restored(run(call, plan), rows, classes, reduction)
+    problem = problem_of(call)
+    result = restored(run(call, problem, make_plan(problem)), rows, classes, reduction)
     more = options.compute or top_k or chosen is not None or filter is not None
     return result if more else result.loss
 

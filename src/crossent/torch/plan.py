@@ -4,58 +4,16 @@ A path is one entry of `PATHS`; the first that does not refuse is taken. To add 
 `Engine` (see `crossent.torch.engine`) and put a `Path` before those that it should be preferred to.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from crossent.errors import InputError
 from crossent.torch.call import Problem
-from crossent.torch.engine import Engine
+from crossent.torch.cpu_paths import CPU_BLOCKS, CPU_RECOMPUTE
+from crossent.torch.path import Cost, Path
 
-__all__ = ["PATHS", "Cost", "Path", "Plan", "make_plan", "path_named"]
+__all__ = ["PATHS", "REFERENCE", "Plan", "make_plan", "path_named"]
 
 _BYTES_OF = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a path needs for one forward and backward pass.
-
-    Attributes
-    ----------
-    products : float
-        Matrix products of 2·n·d·q operations each.
-    workspace_bytes : int
-        Memory beside inputs, outputs and gradients, at its highest.
-    blocks : dict of str to int
-        Sizes of the blocks it works in, for the reader.
-    """
-
-    products: float
-    workspace_bytes: int
-    blocks: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Path:
-    """One way to compute loss and gradients.
-
-    Attributes
-    ----------
-    name, description : str
-    refusal : callable
-        ``refusal(problem)``: the reason why it does not serve, as a sentence, or None.
-    cost : callable
-        ``cost(problem)``, asked only where it serves.
-    load : callable
-        ``load()`` imports and returns its `Engine`; None for the reference, which is plain
-        PyTorch operations that autograd follows.
-    """
-
-    name: str
-    description: str
-    refusal: Callable[[Problem], str | None]
-    cost: Callable[[Problem], Cost]
-    load: Callable[[], Engine] | None
 
 
 @dataclass(frozen=True)
@@ -117,12 +75,12 @@ def _cost_of_reference(problem: Problem) -> Cost:
 REFERENCE = Path(
     "reference",
     "Plain PyTorch operations with all logits in memory; what the other paths are tested against.",
-    lambda _: None,
+    lambda problem: None if problem.options.filter is None else "It does not filter.",
     _cost_of_reference,
     None,
 )
 
-PATHS: tuple[Path, ...] = (REFERENCE,)
+PATHS: tuple[Path, ...] = (CPU_BLOCKS, CPU_RECOMPUTE, REFERENCE)
 """In order of preference; the last serves every call."""
 
 
@@ -140,6 +98,14 @@ def _refusal(path: Path, problem: Problem) -> str | None:
     if wanted is not None and wanted != path.name:
         return f"`path` asks for {wanted!r}."
     return path.refusal(problem)
+
+
+def _no_path(problem: Problem, reasons: dict[str, str]) -> str:
+    wanted = problem.options.path
+    if wanted is not None:
+        return f"`path` is {wanted!r}, which does not serve this call: {reasons[wanted]}"
+    why = " ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    return f"No path serves this call. {why}"
 
 
 def make_plan(problem: Problem) -> Plan:
@@ -166,8 +132,7 @@ def make_plan(problem: Problem) -> Plan:
             else "could serve, but a path before it does."
         )
     if taken is None:
-        message = f"`path` is {problem.options.path!r}: {reasons[str(problem.options.path)]}"
-        raise InputError(message)
+        raise InputError(_no_path(problem, reasons))
     cost = taken.cost(problem)
     flop = 2.0 * problem.n_rows * problem.n_features * problem.n_classes
     return Plan(

@@ -2,8 +2,10 @@
 
 import torch
 
-from crossent.torch.call import Call
+from crossent.torch.autograd import differentiable
+from crossent.torch.call import Call, Problem
 from crossent.torch.checks import check_values
+from crossent.torch.engine import Needs
 from crossent.torch.plan import Plan, path_named
 from crossent.torch.reference import reference
 from crossent.torch.result import LinearCrossEntropyResult
@@ -12,13 +14,14 @@ from crossent.torch.rows import put_back, take_rows, used_rows
 __all__ = ["run"]
 
 
-def run(call: Call, plan: Plan) -> LinearCrossEntropyResult:
+def run(call: Call, problem: Problem, plan: Plan) -> LinearCrossEntropyResult:
     """Outputs of the call; row outputs have shape (n,)."""
     path = path_named(plan.path)
     if path.load is None:
         return _by_reference(call)
-    message = f"path {path.name!r} has no engine"
-    raise AssertionError(message)
+    needs = Needs(problem.needs_input, problem.needs_weight, problem.needs_bias)
+    at_once = path.gradients_at_once and any(needs) and call.options.reduction != "none"
+    return differentiable(call, path.load(), needs, at_once=at_once)
 
 
 def _by_reference(call: Call) -> LinearCrossEntropyResult:

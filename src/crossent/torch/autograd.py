@@ -1,0 +1,142 @@
+"""What autograd knows of a call: gradients made in the forward pass, and derivatives of those.
+
+The forward pass makes the gradients of the loss at once (three products in all). Backward hands
+them out, multiplied by what comes from above; where the graph is retained, copies of them, so that
+nothing is shared with what the user has got and a second pass gives the same bits.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossent.torch.call import Call
+from crossent.torch.engine import Engine, Gradients, Needs
+from crossent.torch.forward import Forward, carry_out, gradients_of, whole_input
+from crossent.torch.result import LinearCrossEntropyResult
+from crossent.torch.second_order import second_order
+
+__all__ = ["differentiable"]
+
+
+def differentiable(
+    call: Call, engine: Engine, needs: Needs, *, at_once: bool
+) -> LinearCrossEntropyResult:
+    """Outputs of a call that autograd can go back from.
+
+    Parameters
+    ----------
+    call : Call
+    engine : Engine
+    needs : Needs
+        Which gradients may be asked for.
+    at_once : bool
+        Make the loss's gradients in the forward pass.
+    """
+    tensors = (call.input, call.weight, call.bias)
+    return LinearCrossEntropyResult(*_Loss.apply(*tensors, call, engine, needs, at_once))
+
+
+class _Loss(torch.autograd.Function):
+    """(X, W, b) → the fields of a `LinearCrossEntropyResult`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        call: Call,
+        engine: Engine,
+        needs: Needs,
+        at_once: bool,
+    ) -> tuple[Tensor | None, ...]:
+        forward = carry_out(call, engine, needs if at_once else None)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(input, weight, bias)
+        ctx.forward_pass, ctx.engine, ctx.needs = forward, engine, needs
+        result = forward.result
+        integers = [x for x in (result.accuracy, result.top_classes) if x is not None]
+        ctx.mark_non_differentiable(*integers)
+        forward.result = LinearCrossEntropyResult(result.loss.detach())  # no circle through ctx
+        return tuple(result)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        forward: Forward = ctx.forward_pass
+        above = LinearCrossEntropyResult(*grads)
+        saved = ctx.saved_tensors  # says so if the graph is gone
+        if torch.is_grad_enabled():
+            made = _Gradient.apply(*saved, forward, ctx.engine, ctx.needs, *grads)
+            return (*made, None, None, None, None)
+        made = _taken(forward, above)
+        rest = above if made is None else above._replace(loss=None)
+        if made is None or any(x is not None for x in rest):
+            more = gradients_of(forward, ctx.engine, rest, ctx.needs)
+            made = more if made is None else _sum(made, more)
+        return (*whole_input(forward, made), None, None, None, None)
+
+
+def _taken(forward: Forward, above: LinearCrossEntropyResult) -> Gradients | None:
+    """The gradients that the forward pass made, times what comes from above, if there are any.
+
+    Multiplied in place, and not at all by 1, where they are handed out for good.
+    """
+    made, grad = forward.gradients, above.loss
+    if made is None or grad is None:
+        return None
+    if _graph_is_kept():
+        return Gradients(*(None if x is None else x * grad.to(x.dtype) for x in made))
+    forward.gradients = None
+    if grad.device.type == "cpu" and float(grad) == 1.0:
+        return made
+    return Gradients(*(None if x is None else x.mul_(grad.to(x.dtype)) for x in made))
+
+
+def _graph_is_kept() -> bool:
+    """Whether another backward pass may come; PyTorch has no public name for it."""
+    ask = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
+    return True if ask is None else bool(ask())
+
+
+def _sum(a: Gradients, b: Gradients) -> Gradients:
+    pairs = zip(a, b, strict=True)
+    return Gradients(*(y if x is None else x if y is None else x + y for x, y in pairs))
+
+
+class _Gradient(torch.autograd.Function):
+    """(X, W, b, what comes from above) → gradients of X, W and b, once more differentiable."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        forward: Forward,
+        engine: Engine,
+        needs: Needs,
+        *grads: Tensor | None,
+    ) -> tuple[Tensor | None, ...]:
+        above = LinearCrossEntropyResult(*grads)
+        made = whole_input(forward, gradients_of(forward, engine, above, needs))
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(input, weight, bias, *grads)
+        ctx.forward_pass = forward
+        return tuple(made)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            message = (
+                "linear_cross_entropy has first and second derivatives; for a third, take "
+                "path='reference'."
+            )
+            raise NotImplementedError(message)
+        _, _, _, *grads = ctx.saved_tensors
+        if all(x is None for x in cotangents):
+            return (None,) * (6 + len(grads))
+        first, of_grads = second_order(
+            ctx.forward_pass, LinearCrossEntropyResult(*grads), Gradients(*cotangents)
+        )
+        return (*first, None, None, None, *of_grads)

@@ -1,0 +1,137 @@
+"""How a call is cut into blocks of rows and classes so that it fits a budget of memory."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+from crossent.errors import InputError
+
+__all__ = ["Blocks", "Sizes", "fused_blocks", "least_bytes", "needed_blocks", "recompute_blocks"]
+
+TILE_BYTES = 2**20
+"""One thread's logits at a time: they stay in its own cache between product and exponential."""
+LEAST_FUSED_ROWS = 48
+"""With fewer rows at a time the products wait for W, and a fourth product costs less."""
+MOST_ROWS = 512
+"""More rows at a time gain nothing: W is read seldom enough."""
+FREE_BYTES = 4 * 2**20
+"""What is used without being asked even where a tenth of the logits is less."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the memory of a call depends on; `item` is the bytes of a number in the arithmetic."""
+
+    n_rows: int
+    n_features: int
+    n_classes: int
+    item: int
+    converts: bool
+    """Input in half precision, of which blocks are converted, and ∂W summed in float32."""
+    threads: int
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Rows and classes of a block, threads, and the bytes that this takes."""
+
+    rows: int
+    classes: int
+    threads: int
+    bytes: int
+
+    def chunks(self, n_classes: int) -> list[tuple[int, int]]:
+        """First and last-plus-one class of each block."""
+        starts = range(0, n_classes, self.classes)
+        return [(start, min(start + self.classes, n_classes)) for start in starts]
+
+    def row_blocks(self, n_rows: int) -> list[slice]:
+        """Blocks of rows of nearly equal size."""
+        count = max(1, math.ceil(n_rows / self.rows))
+        bounds = [n_rows * i // count for i in range(count + 1)]
+        return [slice(a, b) for a, b in itertools.pairwise(bounds)]
+
+
+def budget_of(sizes: Sizes, wanted: int | None) -> int:
+    """Bytes to use: what is wanted, else a tenth of the logits."""
+    if wanted is not None:
+        return wanted
+    return max(sizes.n_rows * sizes.n_classes * sizes.item // 10, FREE_BYTES)
+
+
+def _classes_for(rows: int, sizes: Sizes, threads: int, tile: int = TILE_BYTES) -> int:
+    """Classes of a block: a tile fits the cache, and every thread has as many blocks."""
+    most = max(16, min(4096, tile // (sizes.item * max(rows, 1))))
+    count = math.ceil(sizes.n_classes / most)
+    count = max(1, math.ceil(count / threads)) * threads
+    return max(1, min(sizes.n_classes, 16 * math.ceil(sizes.n_classes / count / 16)))
+
+
+def _fused_bytes(rows: int, sizes: Sizes, threads: int) -> int:
+    """Exponentials of a block of rows, sums of each thread, converted blocks."""
+    classes = _classes_for(rows, sizes, threads)
+    numbers = rows * sizes.n_classes + (threads + 3) * rows * sizes.n_features
+    numbers += threads * rows * classes  # a second tile, where an option needs one
+    if sizes.converts:
+        numbers += threads * classes * sizes.n_features + sizes.n_classes * sizes.n_features
+    return numbers * sizes.item
+
+
+def fused_blocks(sizes: Sizes, wanted: int | None) -> Blocks | None:
+    """Blocks for three products, or None if the budget is too small for enough rows."""
+    budget = budget_of(sizes, wanted)
+    most = min(MOST_ROWS, max(sizes.n_rows, 1))
+    for threads in range(sizes.threads, 0, -1):
+        fixed = _fused_bytes(0, sizes, threads)
+        per_row = (_fused_bytes(64, sizes, threads) - fixed) / 64
+        rows = int(min(most, max(0.0, budget - fixed) // per_row))
+        while rows > 0 and _fused_bytes(rows, sizes, threads) > budget:
+            rows -= 1
+        if rows >= min(LEAST_FUSED_ROWS, most):
+            rows = rows - rows % 16 if 16 < rows < most else rows
+            classes = _classes_for(rows, sizes, threads)
+            return Blocks(rows, classes, threads, _fused_bytes(rows, sizes, threads))
+    return None
+
+
+def _recompute_bytes(rows: int, classes: int, sizes: Sizes, threads: int) -> int:
+    """Two tiles and a scaled block of rows for each thread, and sums of all but the first."""
+    numbers = threads * (2 * rows * classes + rows * sizes.n_features)
+    numbers += (threads - 1) * sizes.n_rows * sizes.n_features
+    if sizes.converts:
+        numbers += threads * 2 * classes * sizes.n_features
+        numbers += sizes.n_rows * sizes.n_features
+    return numbers * sizes.item
+
+
+def recompute_blocks(sizes: Sizes, wanted: int | None) -> Blocks | None:
+    """Blocks for four products, or None if not even one row fits the budget."""
+    budget = budget_of(sizes, wanted)
+    rows = min(256, max(sizes.n_rows, 1))
+    tile = TILE_BYTES
+    while True:
+        for threads in range(sizes.threads, 0, -1):
+            classes = _classes_for(rows, sizes, threads, tile)
+            size = _recompute_bytes(rows, classes, sizes, threads)
+            if size <= budget:
+                return Blocks(rows, classes, threads, size)
+        if rows == 1 and classes <= 16:
+            return None
+        rows, tile = max(1, rows // 2), max(64, tile // 4)
+
+
+def least_bytes(sizes: Sizes) -> int:
+    """The smallest workspace that serves: one row and 16 classes at a time."""
+    return _recompute_bytes(1, min(16, sizes.n_classes), sizes, 1)
+
+
+def needed_blocks(sizes: Sizes, wanted: int | None) -> Blocks:
+    """`recompute_blocks`, or an error that says how much one row needs."""
+    blocks = recompute_blocks(sizes, wanted)
+    if blocks is None:
+        message = (
+            f"`max_workspace_bytes` is {wanted}; one row at a time needs {least_bytes(sizes)}. "
+            "Allow at least that."
+        )
+        raise InputError(message)
+    return blocks

@@ -1,0 +1,107 @@
+"""The two paths on CPUs: three products, or four with next to no memory."""
+
+import torch
+
+from crossent.torch.blocks import Blocks, Sizes, fused_blocks, needed_blocks
+from crossent.torch.call import Problem
+from crossent.torch.engine import Engine
+from crossent.torch.path import Cost, Path
+
+__all__ = ["CPU_BLOCKS", "CPU_RECOMPUTE"]
+
+
+def _cpu_sizes(problem: Problem) -> Sizes:
+    return Sizes(
+        n_rows=problem.n_rows,
+        n_features=problem.n_features,
+        n_classes=problem.n_classes,
+        item=8 if problem.dtype == "float64" else 4,
+        converts=problem.dtype in ("bfloat16", "float16"),
+        threads=torch.get_num_threads(),
+    )
+
+
+def _no_cpu_engine(problem: Problem) -> str | None:
+    if problem.device != "cpu":
+        return f"It serves CPUs, the tensors are on {problem.device}."
+    if problem.options.filter is not None:
+        return "It does not filter."
+    if problem.needs_others:
+        return "A gradient of targets or weights is wanted; only the definition has it."
+    return None
+
+
+def _needs_four_products(problem: Problem) -> str | None:
+    options = problem.options
+    if options.reduction == "none":
+        return "reduction='none' gives each row a gradient from above, which is not known yet."
+    if options.logit_softcap is not None and (problem.has_targets or options.label_smoothing > 0.0):
+        return "A cap beside smoothing or dense targets needs the logits a second time."
+    return None
+
+
+def _cpu_blocks_refusal(problem: Problem) -> str | None:
+    refusal = _no_cpu_engine(problem)
+    if refusal is not None:
+        return refusal
+    if problem.needs_gradient:
+        refusal = _needs_four_products(problem)
+    if refusal is None and fused_blocks(_cpu_sizes(problem), _budget(problem)) is None:
+        budget = problem.options.max_workspace_bytes
+        refusal = f"max_workspace_bytes = {budget} is too little to keep exponentials of one block."
+    return refusal
+
+
+def _budget(problem: Problem) -> int | None:
+    return problem.options.max_workspace_bytes
+
+
+def _cpu_recompute_refusal(problem: Problem) -> str | None:
+    refusal = _no_cpu_engine(problem)
+    if refusal is None:
+        needed_blocks(_cpu_sizes(problem), _budget(problem))
+    return refusal
+
+
+def _cost_of(problem: Problem, blocks: Blocks | None, products: float) -> Cost:
+    if blocks is None:
+        message = "a path that refuses has no cost"
+        raise AssertionError(message)
+    names = {"rows": blocks.rows, "classes": blocks.classes, "threads": blocks.threads}
+    return Cost(products if problem.needs_gradient else 1.0, blocks.bytes, names)
+
+
+def _cpu_blocks_cost(problem: Problem) -> Cost:
+    blocks = fused_blocks(_cpu_sizes(problem), _budget(problem))
+    return _cost_of(problem, blocks, 1.0 + problem.needs_input + problem.needs_weight)
+
+
+def _cpu_recompute_cost(problem: Problem) -> Cost:
+    blocks = needed_blocks(_cpu_sizes(problem), _budget(problem))
+    return _cost_of(problem, blocks, 2.0 + problem.needs_input + problem.needs_weight)
+
+
+def _load_cpu() -> Engine:
+    from crossent.torch.cpu import CPU_ENGINE
+
+    return CPU_ENGINE
+
+
+CPU_BLOCKS = Path(
+    "cpu-blocks",
+    "A block of rows at a time, its exponentials kept until both gradients have used them: three "
+    "products.",
+    _cpu_blocks_refusal,
+    _cpu_blocks_cost,
+    _load_cpu,
+    gradients_at_once=True,
+)
+
+CPU_RECOMPUTE = Path(
+    "cpu-recompute",
+    "Tile by tile, nothing kept but a few numbers per row; logits are made again for the "
+    "gradients: four products.",
+    _cpu_recompute_refusal,
+    _cpu_recompute_cost,
+    _load_cpu,
+)

@@ -1,0 +1,173 @@
+"""A call carried out by an engine: outputs, and what the backward pass needs of them."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from crossent.torch.call import Call, Options
+from crossent.torch.checks import check_values
+from crossent.torch.engine import Engine, Gradients, Needs, RowLogits, Statistics, known
+from crossent.torch.objective import RowObjective, Upstream, row_objective
+from crossent.torch.reference import accuracy_of, reduce_rows
+from crossent.torch.result import LinearCrossEntropyResult
+from crossent.torch.rows import put_back, spread_rows, take_rows, used_rows
+
+__all__ = ["Forward", "carry_out", "gradients_of", "logits_of", "upstream_of"]
+
+
+@dataclass
+class Forward:
+    """What is left of a forward pass.
+
+    Attributes
+    ----------
+    call : Call
+        With all rows, detached from autograd.
+    kept : Tensor of int64, or None
+        The rows that are not ignored; None for all.
+    objective, statistics
+        Of the rows that are kept.
+    result : LinearCrossEntropyResult
+        Of all rows.
+    gradients : Gradients or None
+        Of the loss, if they were made at once; taken away by whoever uses them up.
+    """
+
+    call: Call
+    kept: Tensor | None
+    objective: RowObjective
+    statistics: Statistics
+    result: LinearCrossEntropyResult
+    gradients: Gradients | None
+
+
+def logits_of(call: Call, rows: Call) -> RowLogits:
+    """How the engine makes the logits of `rows`, some rows of `call`."""
+    return RowLogits(
+        input=rows.input,
+        weight=call.weight,
+        bias=call.bias,
+        softcap=call.options.logit_softcap,
+        temperature=call.options.temperature,
+    )
+
+
+def carry_out(call: Call, engine: Engine, needs: Needs | None) -> Forward:
+    """Outputs of a call; with `needs`, the loss's gradients in the same go."""
+    call = _detached(call)
+    check_values(call)
+    kept = used_rows(call)
+    rows = take_rows(call, kept)
+    options = _with_best(call.options)
+    objective = row_objective(replace(rows, options=options))
+    logits, budget = logits_of(call, rows), options.max_workspace_bytes
+    gradients = None
+    with torch.autocast(call.input.device.type, enabled=False):
+        if needs is None:
+            statistics = engine.statistics(logits, objective.questions(), budget)
+        else:
+            share = 1.0 if options.reduction == "sum" else 1.0 / objective.row_weight.sum()
+            upstream = Upstream(loss=torch.as_tensor(share, dtype=objective.row_weight.dtype))
+            statistics, gradients = engine.statistics_and_gradients(
+                logits,
+                objective.questions(),
+                lambda found, part: objective.rows(part).coefficients(found, upstream),
+                needs,
+                budget,
+            )
+    result = _outputs(rows, objective, statistics)
+    result = put_back(result, kept, len(call.input), options.reduction)
+    return Forward(call, kept, objective, statistics, result, gradients)
+
+
+def _detached(call: Call) -> Call:
+    tensors = {name: value for name, value in vars(call).items() if isinstance(value, Tensor)}
+    return replace(call, **{name: value.detach() for name, value in tensors.items()})
+
+
+def _with_best(options: Options) -> Options:
+    """The accuracy needs the best class."""
+    return replace(options, top_k=1) if _only_for_accuracy(options) else options
+
+
+def _only_for_accuracy(options: Options) -> bool:
+    return "accuracy" in options.compute and options.top_k == 0
+
+
+def _outputs(
+    rows: Call, objective: RowObjective, statistics: Statistics
+) -> LinearCrossEntropyResult:
+    """All outputs, of the rows that are kept; in float32, or float64 if the input is."""
+    options = rows.options
+    kind = torch.promote_types(rows.input.dtype, torch.float32)
+    losses = objective.losses(statistics)
+    partition = statistics.log_partition
+    result = LinearCrossEntropyResult(
+        reduce_rows(losses, objective.row_weight, options.reduction).to(kind)
+    )
+    extra: dict[str, Tensor] = {}
+    if "row_loss" in options.compute:
+        extra["row_loss"] = losses.to(kind)
+    if "log_partition" in options.compute:
+        extra["log_partition"] = partition.to(kind)
+    if "entropy" in options.compute:
+        extra["entropy"] = (partition - known(statistics.mean_logit)).to(kind)
+    if "accuracy" in options.compute:
+        best = known(statistics.top_classes)[:, 0]
+        extra["accuracy"] = accuracy_of(best, known(rows.labels), rows.sample_weight)
+    if options.top_k:
+        away = known(statistics.top_logits) - partition[:, None]
+        extra["top_classes"] = known(statistics.top_classes)
+        extra["top_log_probabilities"] = away.to(kind)
+    if rows.chosen is not None:
+        away = known(statistics.chosen_logits) - partition[:, None]
+        extra["chosen_log_probabilities"] = away.to(kind)
+    return result._replace(**extra)
+
+
+def upstream_of(forward: Forward, grads: LinearCrossEntropyResult) -> Upstream:
+    """What the user's gradients mean for the rows that are kept."""
+    weight = forward.objective.row_weight
+
+    def rows(values: Tensor | None) -> Tensor | None:
+        if values is None:
+            return None
+        values = values.to(weight.dtype)
+        return values if forward.kept is None else values.index_select(0, forward.kept)
+
+    reduction = forward.call.options.reduction
+    loss: Tensor | None = None
+    if grads.loss is not None:
+        loss = rows(grads.loss) if reduction == "none" else grads.loss.to(weight.dtype)
+        loss = loss / weight.sum() if reduction == "mean" and loss is not None else loss
+    own = rows(grads.row_loss)
+    if own is not None:
+        loss = own if loss is None else own + loss
+    return Upstream(
+        loss=loss,
+        log_partition=rows(grads.log_partition),
+        entropy=rows(grads.entropy),
+        top=rows(grads.top_log_probabilities),
+        chosen=rows(grads.chosen_log_probabilities),
+    )
+
+
+def gradients_of(
+    forward: Forward, engine: Engine, grads: LinearCrossEntropyResult, needs: Needs
+) -> Gradients:
+    """Gradients of all rows, from logits made once more; engine's dtypes."""
+    call = forward.call
+    rows = take_rows(call, forward.kept)
+    coefficients = forward.objective.coefficients(forward.statistics, upstream_of(forward, grads))
+    logits, budget = logits_of(call, rows), call.options.max_workspace_bytes
+    with torch.autocast(call.input.device.type, enabled=False):
+        return engine.gradients(logits, coefficients, needs, budget)
+
+
+def whole_input(forward: Forward, gradients: Gradients) -> Gradients:
+    """The same with zeros for ignored rows."""
+    if forward.kept is None or gradients.input is None:
+        return gradients
+    n = len(forward.call.input)
+    return gradients._replace(input=spread_rows(gradients.input, forward.kept, n, 0.0))

@@ -1,0 +1,155 @@
+"""Logits of some rows and classes at a time, in units of log 2 and shifted, ready for exp2.
+
+PyTorch's exp2 is as exact as its exp and four times as fast on the machine this was measured on,
+and the factor 1 / log 2 comes free with the product.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from crossent.torch.blocks import Blocks
+from crossent.torch.engine import RowLogits, known
+
+__all__ = ["LOG2_E", "Tiles", "arithmetic_of", "logits_at"]
+
+LOG2_E = 1.0 / math.log(2.0)
+
+
+def arithmetic_of(dtype: torch.dtype) -> torch.dtype:
+    """The dtype that products of this one are made in."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+class Tiles:
+    """The logits, block of classes by block of classes.
+
+    Parameters
+    ----------
+    logits : RowLogits
+    blocks : Blocks
+
+    Attributes
+    ----------
+    dtype : torch.dtype
+        Of the arithmetic.
+    chunks : list of (int, int)
+        First and last-plus-one class of each block.
+    """
+
+    def __init__(self, logits: RowLogits, blocks: Blocks) -> None:
+        self.logits = logits
+        self.blocks = blocks
+        self.dtype = arithmetic_of(logits.input.dtype)
+        self.chunks = blocks.chunks(logits.n_classes)
+        self.scale = LOG2_E / logits.temperature
+        weight = logits.weight
+        self.converts = weight is not None and weight.dtype != self.dtype
+        bias = logits.bias
+        capped = logits.softcap is not None
+        factor = 1.0 if capped else self.scale
+        self.bias = None if bias is None else bias.to(self.dtype) * factor
+        self._weights = None if weight is None else [weight[a:b] for a, b in self.chunks]
+        self._spread: tuple[Tensor, float] | None = None
+        self._buffers: list[Tensor] = []
+        if weight is not None and self.converts:
+            shape = (blocks.threads, blocks.classes, weight.shape[1])
+            self._buffers = list(torch.empty(shape, dtype=self.dtype))
+
+    def rows(self, part: slice) -> Tensor:
+        """Some rows of X in the dtype of the arithmetic; of given logits, the slice itself."""
+        return self.logits.input[part].to(self.dtype)
+
+    def weight(self, chunk: int, thread: int) -> Tensor:
+        """W of a block of classes, in the dtype of the arithmetic."""
+        if self._weights is None:
+            message = "given logits have no weight"
+            raise AssertionError(message)
+        part = self._weights[chunk]
+        return self._buffers[thread][: len(part)].copy_(part) if self.converts else part
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether z is linear in W and X, without a cap: then rank-one terms need no logits."""
+        return self.logits.weight is not None and self.logits.softcap is None
+
+    def spread_of(self, u: Tensor) -> tuple[Tensor, float]:
+        """Wᵀu, shape (d,), in float64 from products of one block, and b·u; for plain logits."""
+        if self._spread is None:
+            u = u.to(self.dtype)
+            direction = torch.zeros(self.logits.input.shape[1], dtype=torch.float64)
+            for chunk, (start, stop) in enumerate(self.chunks):
+                direction += torch.mv(self.weight(chunk, 0).T, u[start:stop]).double()
+            bias = self.logits.bias
+            terms = 0.0 if bias is None else float((bias.double() * u).where(u != 0.0, 0.0).sum())
+            self._spread = direction, terms
+        return self._spread
+
+    def fill(
+        self, out: Tensor, x: Tensor, weight: Tensor | None, chunk: int, shift: Tensor
+    ) -> None:
+        """Write log₂e · z − shift of these rows into `out`; shift has shape (rows, 1)."""
+        start, stop = self.chunks[chunk]
+        bias = None if self.bias is None else self.bias[start:stop]
+        if self.logits.softcap is not None:
+            self._fill_capped(out, x, weight, bias, (start, stop), shift)
+            return
+        if bias is None:
+            out.copy_(shift.neg().expand_as(out))
+        else:
+            torch.sub(bias, shift, out=out)
+        if weight is None:
+            out.add_(x[:, start:stop], alpha=self.scale)
+        else:
+            out.addmm_(x, weight.T, alpha=self.scale)
+
+    def _fill_capped(
+        self,
+        out: Tensor,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        span: tuple[int, int],
+        shift: Tensor,
+    ) -> None:
+        cap = self.logits.softcap or 1.0
+        if weight is None:
+            out.copy_(x[:, slice(*span)])
+        else:
+            torch.mm(x, weight.T, out=out)
+        if bias is not None:
+            out.add_(bias)
+        out.div_(cap).tanh_().mul_(cap * self.scale).sub_(shift)
+
+    def slope(self, out: Tensor, tile: Tensor, shift: Tensor) -> Tensor:
+        """Derivative of the cap at the logits that stand in `tile`, into `out`: 1 − (cap(s)/cap)².
+
+        A tile holds log₂e · cap(s) / temperature − shift.
+        """
+        cap = self.logits.softcap or 1.0
+        torch.add(tile, shift, out=out)
+        return out.mul_(1.0 / (cap * self.scale)).square_().neg_().add_(1.0)
+
+
+def logits_at(logits: RowLogits, part: slice, classes: Tensor) -> Tensor:
+    """Z at some classes of some rows, (rows, k), in float64 from products in the input's dtype.
+
+    −∞ where the class is −1.
+    """
+    index = classes.clamp(min=0)
+    if logits.weight is None:
+        z = logits.input[part].gather(1, index).double()
+    else:
+        kind = arithmetic_of(logits.input.dtype)
+        x = logits.input[part].to(kind)
+        columns = [
+            (x * logits.weight.index_select(0, c).to(kind)).sum(dim=1, dtype=torch.float64)
+            for c in index.unbind(dim=1)
+        ]
+        z = torch.stack(columns, dim=1) if columns else x.new_zeros(index.shape).double()
+    if logits.bias is not None:
+        z = z + known(logits.bias)[index].double()
+    if logits.softcap is not None:
+        z = logits.softcap * torch.tanh(z / logits.softcap)
+    return (z / logits.temperature).where(classes >= 0, -math.inf)
