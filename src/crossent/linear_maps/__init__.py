@@ -7,6 +7,7 @@ apply, adjoint, gradient, projection of a dense matrix, flops, bytes, state.
 from crossent.linear_maps.base import StructuredMap
 from crossent.linear_maps.block_diagonal import BlockDiagonal, Monarch
 from crossent.linear_maps.catalogue import MAP_NAMES, check_map_name, make_map
+from crossent.linear_maps.cost import CostReport, cost_report, is_faster_than_dense
 from crossent.linear_maps.dense import Dense, LowRank
 from crossent.linear_maps.fastfood import Fastfood
 from crossent.linear_maps.hadamard import hadamard_transform, next_power_of_two
@@ -19,6 +20,7 @@ __all__ = [
     "PHM",
     "BlockDiagonal",
     "Circulant",
+    "CostReport",
     "Dense",
     "Fastfood",
     "LowRank",
@@ -27,7 +29,9 @@ __all__ = [
     "Toeplitz",
     "ToeplitzLike",
     "check_map_name",
+    "cost_report",
     "hadamard_transform",
+    "is_faster_than_dense",
     "left_multiplications",
     "make_map",
     "next_power_of_two",

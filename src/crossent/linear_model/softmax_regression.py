@@ -22,16 +22,16 @@ from crossent.linear_model.checks import (
     read_features,
     read_offset,
 )
-from crossent.linear_model.optimise import Fit, Problem, solve
+from crossent.linear_model.optimise import Fit, Problem
 from crossent.linear_model.prediction import (
     expected_accuracy,
-    linear_logits,
     public_coefficients,
     row_surprisal,
 )
 from crossent.linear_model.schema import Schema, column_range, locate_not_finite
+from crossent.linear_model.starting import matched_start
+from crossent.linear_model.structured import estimator_logits, report_of, solve_with_map
 from crossent.linear_model.targets import (
-    Targets,
     effective_weights,
     is_soft,
     read_names,
@@ -77,10 +77,17 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         "auto" is L-BFGS in a two-level model of the Hessian, which is the exact Hessian if that is
         small and costs little beside a pass. "lbfgs" uses only the leading directions of it,
         "newton" the exact Hessian of all rows at every step, up to q·(d + 1) = 12,000.
+    linear_map : str or map of `crossent.linear_maps`, default="dense"
+        What W is made of; the penalty is then (λ/2) ‖θ‖² with λ = 1/(C·S). "block_diagonal",
+        "circulant", "toeplitz", "quaternion", "complex", "octonion" and "fastfood" are linear in θ:
+        convex, and certified. "low_rank", "monarch", "phm", "toeplitz_like", "adaptive_fastfood"
+        start at W = 0 with only the last factor zero, and end at a local optimum. See
+        docs/structured.md for what they save, and when they are slower.
     n_threads : int, optional
         Threads of the linear algebra; default: what the libraries are set to.
     random_state : int, RandomState or None, default=0
-        For the rows from which the Hessian is modelled (more than 20,000 rows only).
+        For the rows from which the Hessian is modelled (more than 20,000 rows only), and for a
+        map's permutations, signs and start.
     verbose : int, default=0
         1: a line every tenth pass; 2: every pass; to standard error.
 
@@ -92,6 +99,8 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
     intercept_ : ndarray of shape (q,), or (1,)
     certificate_ : Certificate
         Objective, duality gap, passes, seconds, and how the fit ended.
+    linear_map_, theta_ : map and ndarray of shape (p,)
+        W(θ), with a `linear_map`.
     penalty_ : float
         λ.
     trace_ : list of TracePoint
@@ -137,6 +146,7 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         warm_start: bool = False,
         classes: Any = None,
         solver: str = "auto",
+        linear_map: Any = "dense",
         n_threads: int | None = None,
         random_state: Any = 0,
         verbose: int = 0,
@@ -149,6 +159,7 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         self.warm_start = warm_start
         self.classes = classes
         self.solver = solver
+        self.linear_map = linear_map
         self.n_threads = n_threads
         self.random_state = random_state
         self.verbose = verbose
@@ -203,17 +214,14 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
             self.verbose,
             lambda W, b: self._model_attributes(W, b, problem, frame),
         )
-        fitted = solve(
+        fitted, structure = solve_with_map(
+            self,
             problem,
-            start=self._matched(previous, problem.targets),
-            tol=self.tol,
-            max_passes=self.max_iter,
-            solver=self.solver,
-            n_threads=self.n_threads,
+            start=matched_start(previous, problem.targets),
             rng=np.random.default_rng(check_random_state(self.random_state).randint(2**31)),
             callback=reporter,
         )
-        self._keep(fitted, problem, frame)
+        self._keep(fitted, problem, frame, structure)
         reporter.close()
         if not fitted.certificate.converged:
             warnings.warn(_warning(fitted.certificate), ConvergenceWarning, stacklevel=3)
@@ -250,24 +258,12 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
             raise InputError(message)
         return self.classes_, *self._symmetric()
 
-    def _matched(
-        self, previous: tuple[npt.NDArray[Any], Any, Any] | None, targets: Targets
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-        """The previous rows of W and b, class by class; new classes start at their prior."""
-        if previous is None:
-            return None
-        names, old_W, old_b = previous
-        place = {name: j for j, name in enumerate(names.tolist())}
-        W = np.zeros((len(targets.classes), old_W.shape[1]))
-        b = np.full(len(targets.classes), -np.inf)
-        for j, name in enumerate(targets.classes.tolist()):
-            if name in place:
-                W[j], b[j] = old_W[place[name]], old_b[place[name]]
-        return W, b
-
-    def _keep(self, fitted: Fit, problem: Problem, frame: Any) -> None:
-        """The fitted attributes."""
-        for name, value in self._model_attributes(fitted.W, fitted.b, problem, frame).items():
+    def _keep(self, fitted: Fit, problem: Problem, frame: Any, structure: Any = ()) -> None:
+        """The fitted attributes; those of a previous map are not left behind."""
+        for name in {"linear_map_", "theta_"} & vars(self).keys():
+            delattr(self, name)
+        attributes = self._model_attributes(fitted.W, fitted.b, problem, frame) | dict(structure)
+        for name, value in attributes.items():
             setattr(self, name, value)
         self.certificate_ = fitted.certificate
         self.penalty_ = problem.penalty_of_scikit_learn
@@ -309,7 +305,7 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         X = read_features(self, X, reset=False)
         locate_not_finite(X, *column_range(X), getattr(self, "feature_names_in_", None))
         self.schema_.warn_if_out_of_range(X, self._symmetric()[0])
-        logits = linear_logits(X, *self._symmetric())
+        logits = estimator_logits(self, X)
         given = read_offset(offset, X.shape[0], len(self.classes_))
         return logits if given is None else logits + given
 
@@ -368,6 +364,11 @@ class SoftmaxRegression(CallbackSupport, ClassifierMixin, BaseEstimator):
         log_probabilities = self.predict_log_proba(X, offset)
         targets = read_targets(y, self.classes_, rows=len(log_probabilities))
         return row_surprisal(log_probabilities, targets.values)
+
+    def cost_report(self, *, batch: int = 256):
+        """What ``linear_map_`` costs beside a dense W: see `crossent.linear_maps.cost_report`."""
+        check_is_fitted(self)
+        return report_of(self, batch)
 
     def score(self, X, y, sample_weight=None, offset=None):
         """Mean accuracy; for distributions the expected accuracy, Σᵢ sᵢ yᵢ[prediction] / Σᵢ sᵢ."""
