@@ -223,7 +223,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="S63",
         topic="cost",
         statement="A dense layer from d inputs to q outputs costs O(dq).",
-        source="chapter, section Softmax",
+        source="chapter, section Summary and Discussion",
         verdict=Verdict.TRUE,
         answer=(
             "True for each of the three costs. W has q·d numbers (and the intercept q more). W x "
@@ -244,7 +244,7 @@ CLAIMS: tuple[Claim, ...] = (
             "With permutations, Fourier transforms and scaling (Deep Fried Convnets) the quadratic "
             "cost becomes log-linear."
         ),
-        source="chapter, section Softmax",
+        source="chapter, section Summary and Discussion",
         verdict=Verdict.TRUE_IF,
         answer=(
             "True when q is about as large as d, both are large, and with one word changed: the "
@@ -274,7 +274,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="S65",
         topic="cost",
         statement="Structured matrix approximations can be used instead of the dense matrix.",
-        source="chapter, section Softmax",
+        source="chapter, section Summary and Discussion",
         verdict=Verdict.TRUE,
         answer=(
             "The idea in one example: a Toeplitz matrix is constant along each diagonal, so d + q "
@@ -296,7 +296,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="S66",
         topic="cost",
         statement="Quaternion-like decompositions reduce the cost to O(dq/n).",
-        source="chapter, section Softmax",
+        source="chapter, section Summary and Discussion",
         verdict=Verdict.TRUE_IF,
         answer=(
             "True for the number of parameters, not for the work. The layer is W = Σ_i A_i ⊗ S_i "
@@ -326,7 +326,7 @@ CLAIMS: tuple[Claim, ...] = (
             "What matters in the end is not the most compact form or the fewest operations, but "
             "what runs most efficiently on modern GPUs."
         ),
-        source="chapter, section Softmax",
+        source="chapter, section Summary and Discussion",
         verdict=Verdict.TRUE_IF,
         answer=(
             "True, on two conditions: at equal quality of the predictions, and measured. Counts "

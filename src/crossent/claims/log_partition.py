@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crossent.claims import _proofs
+from crossent.claims import _proofs, chapter_figures
 from crossent.claims._expect import below, close, equal, zero
 from crossent.claims.claim import Claim, Numbers, Verdict
 from crossent.functional import logsumexp, softmax, softmax_cross_entropy_hessian_vector
@@ -143,6 +143,7 @@ CLAIMS = (
         ),
         check=_convex,
         proof=_proofs.convexity,
+        scene=chapter_figures.convex_and_flat,
     ),
     Claim(
         id="S34",

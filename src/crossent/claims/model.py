@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from crossent.claims import chapter_figures
 from crossent.claims._expect import below, close, equal, zero
 from crossent.claims.claim import Claim, Numbers, Verdict
 from crossent.functional import (
@@ -149,6 +150,7 @@ CLAIMS = (
             "calls this a generalised linear model, a linear part followed by a fixed function."
         ),
         check=_log_odds_are_affine,
+        scene=chapter_figures.straight_borders,
     ),
     Claim(
         id="S13",

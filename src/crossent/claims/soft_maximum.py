@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from crossent.claims import _proofs
+from crossent.claims import _proofs, chapter_figures
 from crossent.claims._expect import below, close, equal
 from crossent.claims.claim import Claim, Numbers, Verdict
 from crossent.functional import logsumexp, real_softmax, softmax, softmax_cross_entropy, softmin
@@ -237,6 +237,7 @@ CLAIMS = (
         ),
         check=_limits,
         proof=_proofs.limits_of_the_soft_maximum,
+        scene=chapter_figures.soft_maximum,
     ),
     Claim(
         id="S42",
