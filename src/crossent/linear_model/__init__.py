@@ -7,6 +7,7 @@ small fit.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from crossent.linear_model.compression import Compression, compress
 from crossent.linear_model.path import SoftmaxPath, softmax_path
 from crossent.linear_model.schema import RangeWarning, Schema
 from crossent.linear_model.softmax_regression import SoftmaxRegression
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from crossent.linear_model.softmax_regression_cv import SoftmaxRegressionCV
 
 __all__ = [
+    "Compression",
     "RangeWarning",
     "Schema",
     "SoftmaxPath",
     "SoftmaxRegression",
     "SoftmaxRegressionCV",
+    "compress",
     "softmax_path",
 ]
 

@@ -42,7 +42,8 @@ def restate(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any, /) -> R
     Raises
     ------
     InputError
-        Another kind of model, or rows that `fit` would refuse or that have other columns.
+        Another kind of model, one with a structured W, or rows that `fit` would refuse or that
+        have other columns.
     """
     if not isinstance(model, SoftmaxRegression):
         message = (
@@ -51,6 +52,12 @@ def restate(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any, /) -> R
         )
         raise InputError(message)
     check_is_fitted(model)
+    if hasattr(model, "linear_map_"):
+        message = (
+            f"The model's W is a {type(model.linear_map_).__name__}, whose problem is one in its "
+            "parameters and not in W. Fit a SoftmaxRegression with linear_map='dense'."
+        )
+        raise InputError(message)
     known = model.schema_.names
     features = read_features(model, X, reset=False)
     problem = model._problem(features, y, sample_weight, offset)
