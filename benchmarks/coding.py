@@ -2,9 +2,10 @@
 
     python -m benchmarks.coding [--rounds 9] [--rows 1000000] [--print]
 
-writes benchmarks/results/coding.json and, without ``--print``, the tables of docs/coding.md. One
-thread, one process; what is compared takes turns, round after round, so that what else the machine
-does hits all alike. The MNIST part needs the folder that ``CROSSENT_DATA`` names.
+writes benchmarks/results/coding.json and the tables and the picture of docs/coding.md. One thread,
+one process; what is compared takes turns, round after round, so that what else the machine does
+hits all alike. MNIST and the books are in the folder that ``CROSSENT_DATA`` names; without it those
+parts are left out. The books take minutes; ``--no-books`` keeps what was found of them before.
 """
 
 import argparse
@@ -17,12 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy loads
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy loads; fits have threads of their own
 
 import constriction
 import numpy as np
 from benchmarks.softmax_regression import machine
 from benchmarks.softmax_regression.table import write_parts
+from examples.text_coding import code_book, draw
 
 import crossent
 from crossent.coding import (
@@ -37,7 +39,9 @@ from crossent.datasets import load
 from crossent.labels import code_lengths
 
 RESULTS = Path(__file__).parent / "results" / "coding.json"
+DOCS = Path(__file__).parents[1] / "docs"
 LOG2_3 = 1.584962500721156
+BOOKS = {"carroll-alice": {"at_least": 3, "C": 1.0}, "austen-emma": {"at_least": 10, "C": 0.3}}
 Found = dict[str, Any]
 
 
@@ -46,6 +50,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--print", action="store_true", help="print the tables, write nothing")
+    parser.add_argument("--no-books", action="store_true", help="keep the former results of these")
     options = parser.parse_args()
     found = {
         "date": machine.now(),
@@ -57,17 +62,19 @@ def main() -> None:
         "trits": trits(),
         "coder": [coder(options, q, n) for q, n in sizes(options.rows)],
         "mnist": mnist(options),
+        "books": former_books() if options.no_books else books(options),
     }
     parts = {
         "coding-labels": labels_table(found),
         "coding-huffman": huffman_table(found),
         "coding-speed": speed_table(found),
+        "coding-books": books_table(found),
     }
     print("\n\n".join(parts.values()))
     if not options.print:
         RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
         print(f"wrote {RESULTS}")
-        write_parts(Path(__file__).parents[1] / "docs" / "coding.md", parts)
+        write_parts(DOCS / "coding.md", parts)
 
 
 def in_turns(calls: dict[str, Callable[[], Any]], rounds: int, n: int) -> Found:
@@ -201,6 +208,48 @@ def mnist(options: argparse.Namespace) -> Found | None:
         "n_labels": found.n_labels,
         "us": in_turns(calls, options.rounds, len(y)),
     }
+
+
+def books(options: argparse.Namespace) -> dict[str, Found]:
+    """The last tenth of each book, coded with a softmax over letters."""
+    folder = os.environ.get("CROSSENT_DATA")
+    found = {}
+    for name, settings in BOOKS.items() if folder else ():
+        book = Path(folder, "gutenberg", f"{name}.txt").read_bytes()
+        result = code_book(book, held_out=0.1, order=6, say=print, **settings)
+        if name == "carroll-alice" and not options.print:
+            draw(result, DOCS / "surprisal.png")
+        found[name] = {key: result[key] for key in result if key not in ("text", "bits")} | settings
+    return found
+
+
+def former_books() -> dict[str, Found]:
+    """What the results say of the books."""
+    former: dict[str, Found] = json.loads(RESULTS.read_text("utf-8"))["books"]
+    return former
+
+
+def books_table(found: Found) -> str:
+    """Bits a letter of each way, a column for each book."""
+    books = found["books"]
+    if not books:
+        return "The books were not at hand."
+    names = next(iter(books.values()))["bits_per_letter"]
+    heads = " | ".join(f"{name}, last {at['letters']['coded']:,}" for name, at in books.items())
+    lines = [f"| bits a letter | {heads} |", "|---|" + "---|" * len(books)]
+    for name in names:
+        cells = " | ".join(f"{at['bits_per_letter'][name]:.3f}" for at in books.values())
+        lines.append(f"| {name} | {cells} |")
+    for name, at in books.items():
+        seconds = at["seconds"]
+        lines += [
+            "",
+            f"{name}: {at['letters']['fitted']:,} letters fitted with {at['contexts']:,} contexts "
+            f"of up to six letters that occur {at['at_least']} times or more, C = {at['C']:g}, "
+            f"relative gap {at['relative_gap']:.1g}; {seconds['fit']:.0f} s to fit, "
+            f"{seconds['encode']:.0f} s to encode, {seconds['decode']:.0f} s to decode.",
+        ]
+    return "\n".join(lines)
 
 
 def labels_table(found: Found) -> str:
