@@ -74,7 +74,6 @@ def add_logits(
 def _outer_of(vectors: int) -> Callable[..., Any]:
     """`outer_tile` for a literal number of vectors and any number of classes."""
 
-    @inner()
     def outer(
         R: Floats, c: int, j: int, X: Floats, i: int, rows: int, first: int, last: int, G: Floats,
         ahead: int, step: int, size: int,
@@ -92,7 +91,11 @@ def _outer_of(vectors: int) -> Callable[..., Any]:
         elif CLASSES > 3:
             outer_tile(R, c, j, X, i, rows, first, last, G, ahead, step, 6, vectors)
 
-    return outer
+    # Numba names machine code by this and a number that counts up in each process. Code cached by
+    # two processes may meet in a third, where one of two functions of one name would serve both.
+    outer.__qualname__ = f"outer_{vectors}"
+    compiled: Callable[..., Any] = inner()(outer)
+    return compiled
 
 
 _outer_1, _outer_2, _outer_3, _outer_4 = (_outer_of(vectors) for vectors in (1, 2, 3, 4))

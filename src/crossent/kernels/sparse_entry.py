@@ -18,7 +18,7 @@ from crossent.kernels.records import Floats, RowSums, Targets
 from crossent.kernels.softmax_rows import begin_logits
 from crossent.kernels.sparse_tile import sparse_tile
 
-__all__ = ["FEATURES", "VECTOR_BYTES", "add_columns", "pack_transposed", "sum_rows"]
+__all__ = ["FEATURES", "VECTOR_BYTES", "add_columns", "pack_transposed", "sparse_row", "sum_rows"]
 
 _STRIP = 8
 """Vectors of classes at once: eight sums are what the latency of a multiply-add asks for."""
@@ -31,7 +31,7 @@ _TERMS = 256
 
 
 @inner()
-def _sparse_row(
+def sparse_row(
     data: Floats, indices: Floats, begin: int, end: int, M: Floats, out: Floats, row: int
 ) -> None:
     """``out[row] = Σ_t data[t] M[indices[t]]``, in strips of up to 8 vectors of classes."""
@@ -96,7 +96,7 @@ def _sum_rows(
         begin_logits(Z, zero, rows, b, offset, row)
         for i in range(rows):
             here = row0 + row + i
-            _sparse_row(data, indices, indptr[here], indptr[here + 1], W, R, at + row + i)
+            sparse_row(data, indices, indptr[here], indptr[here + 1], W, R, at + row + i)
             for c in range(q):
                 Z[c, i] += R[at + row + i, c]
         softmax_block(Z, zero, rows, row, weight, targets, sums, moment, parts)
@@ -121,7 +121,7 @@ def _add_columns(
             total[:] = 0.0
             for t in range(indptr[k], indptr[k + 1], _TERMS):
                 last = min(t + _TERMS, indptr[k + 1])
-                _sparse_row(data, indices, t, last, R, work, zero)
+                sparse_row(data, indices, t, last, R, work, zero)
                 for c in range(q):
                     total[c] += work[0, c]
         for c in range(q):

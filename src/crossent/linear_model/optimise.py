@@ -1,5 +1,6 @@
 """From checked arrays to the optimum: source, objective, start, solver, and back to (q, d)."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
@@ -11,7 +12,7 @@ from crossent.certificate import Certificate, Status, TracePoint
 from crossent.errors import InputError
 from crossent.kernels import choose, problem_of
 from crossent.linear_model.targets import Targets
-from crossent.objectives import SoftmaxObjective, separable, separates
+from crossent.objectives import SoftmaxObjective, dual_start, separable, separates
 from crossent.objectives.blas import blas_threads
 from crossent.solvers import Solution, minimise
 from crossent.sources import ArraySource
@@ -143,6 +144,11 @@ def solve(
 
     first = _start(objective, mass[present], None if start is None else _rows(start, present))
     with blas_threads(_blas_limit(n_threads, source, solver)):
+        began, epochs = time.perf_counter(), 0
+        if start is None and solver == "auto":
+            dual = dual_start(objective, tol=tol, max_epochs=max_passes - 2, rng=rng)
+            first, epochs = (first, 0) if dual is None else (dual.w, dual.epochs)
+        spent = (objective.passes + epochs, time.perf_counter() - began)
         solution = minimise(
             objective,
             first,
@@ -151,6 +157,7 @@ def solve(
             rng=rng,
             callback=on_pass,
             memory=0 if solver == "newton" else 20,
+            spent=spent,
         )
         W, b = objective.unpack(solution.w)
         split = _separable(source, solution, W, b, problem)

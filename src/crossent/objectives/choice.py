@@ -38,6 +38,7 @@ from crossent.objectives.choice_sets import ChoiceSets, Layer
 
 __all__ = ["ChoiceObjective", "log_loss_and_probabilities"]
 
+_FEW = 6  # alternatives, up to which they are taken one by one
 DENSE_LIMIT = 3000  # above this many coefficients the Hessian is not formed
 
 ChoiceMetric: TypeAlias = CholeskyMetric | ConjugateGradientMetric
@@ -259,6 +260,11 @@ def _several(
     The largest term stays out of the sum: log1p keeps what it adds when one alternative dominates.
     """
     logits, number, probability = layer.view(z), layer.view(counts), layer.view(out)
+    if layer.n_alternatives <= _FEW:
+        top, tail = _running(logits)
+        np.exp(logits - top, out=probability)
+        probability /= 1 + tail
+        return float(np.log1p(tail) @ number.sum(axis=0) + np.vdot(number, top - logits))
     best = logits.argmax(axis=0)[None]
     below = np.take_along_axis(logits, best, axis=0) - logits
     np.exp(-below, out=probability)
@@ -267,6 +273,19 @@ def _several(
     np.put_along_axis(probability, best, 1.0, axis=0)
     probability /= 1 + tail
     return float(np.log1p(tail) @ number.sum(axis=0) + np.vdot(number, below))
+
+
+def _running(
+    logits: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Maxima over the rows and what all other terms add to theirs, a row at a time."""
+    top, tail = logits[0].copy(), np.zeros(logits.shape[1])
+    for z in logits[1:]:
+        ahead = z - top
+        less = np.exp(-np.abs(ahead))
+        tail = np.where(ahead > 0, (1 + tail) * less, tail + less)
+        np.maximum(top, z, out=top)
+    return top, tail
 
 
 def _unit(j: np.intp, p: int) -> npt.NDArray[np.float64]:

@@ -34,6 +34,8 @@ def hessian_builder(sets: ChoiceSets) -> Builder:
         return lambda p, totals: _from_dense_rows(sets, p, totals)
     if sets.picks is not None and all(layer.n_alternatives == 2 for layer in sets.layers):
         return _UnitPairs(sets).hessian
+    if sets.local is not None:
+        return _Local(sets).hessian
     per_row = 2 * sets.rows.nnz / max(sets.rows.shape[0], 1)
     pairs = sum(x.n_sets * x.n_alternatives * (x.n_alternatives - 1) // 2 for x in sets.layers)
     if pairs * per_row * (per_row + 1) / 2 > _MAX_PAIR_ENTRIES:
@@ -63,6 +65,34 @@ class _UnitPairs:
         # Set, not added: an edge from an item to itself weighs nothing.
         np.fill_diagonal(full, 0.0)
         np.fill_diagonal(full, -full.sum(axis=0))
+        return full
+
+
+class _Local:
+    """Sets that touch few columns: their own small Hessians, added up by one count."""
+
+    def __init__(self, sets: ChoiceSets) -> None:
+        assert sets.local is not None
+        self.p = sets.n_parameters
+        self.layer = sets.layers[0]
+        self.values = sets.local.values
+        self.left, self.right = np.triu_indices(self.values.shape[1])
+        columns = sets.local.columns
+        self.places = (columns[self.left] * self.p + columns[self.right]).ravel()
+
+    def hessian(
+        self, p: npt.NDArray[np.float64], totals: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Σ_c s_c Σ_k p_k (a_k - ā)(a_k - ā)ᵀ."""
+        chance, total = self.layer.view(p)[:, None], self.layer.view(totals)[0]
+        centred = self.values - (chance * self.values).sum(axis=0)
+        weighted = chance * total * centred
+        entries = np.empty((len(self.left), self.layer.n_sets))
+        for entry, a, b in zip(entries, self.left, self.right, strict=True):
+            np.einsum("kc,kc->c", weighted[:, a], centred[:, b], out=entry)
+        half = np.bincount(self.places, entries.ravel(), self.p**2).reshape(self.p, self.p)
+        full = np.asarray(half + half.T, dtype=np.float64)
+        np.fill_diagonal(full, half.diagonal())
         return full
 
 

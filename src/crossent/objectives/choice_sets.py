@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-__all__ = ["ChoiceSets", "Layer"]
+__all__ = ["ChoiceSets", "Layer", "LocalRows"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,21 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class LocalRows:
+    """The rows of C sets of K alternatives, in the few columns that each set touches.
+
+    Attributes
+    ----------
+    columns : ndarray of int, shape (w, C)
+        Different ones in each set.
+    values : ndarray, shape (K, w, C)
+    """
+
+    columns: npt.NDArray[np.intp]
+    values: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class ChoiceSets:
     """Rows, counts and offsets of choice sets, grouped by the number of alternatives.
 
@@ -48,12 +63,15 @@ class ChoiceSets:
         Weight with which each alternative was chosen.
     offset : ndarray, shape (m,), or None
         Added to the logits.
+    local : LocalRows or None
+        The rows once more, if all sets are of one size: the Hessian is quick to build from them.
     """
 
     rows: Any
     layers: tuple[Layer, ...]
     counts: npt.NDArray[np.float64]
     offset: npt.NDArray[np.float64] | None = None
+    local: LocalRows | None = None
 
     # In files sparse rows are their three arrays, and what is derived on first use is left out.
     def __getstate__(self) -> dict[str, Any]:
@@ -75,10 +93,11 @@ class ChoiceSets:
         rows: Any,
         counts: npt.NDArray[np.float64],
         offset: npt.NDArray[np.float64] | None = None,
+        local: LocalRows | None = None,
     ) -> "ChoiceSets":
         """Sets that all have K alternatives; `counts` has shape (K, C), `rows` K·C rows."""
-        layer = Layer(0, *counts.shape)
-        return cls(rows, (layer,), np.ascontiguousarray(counts, dtype=np.float64).ravel(), offset)
+        layer, flat = Layer(0, *counts.shape), np.ascontiguousarray(counts, dtype=np.float64)
+        return cls(rows, (layer,), flat.ravel(), offset, local)
 
     @classmethod
     def ragged(

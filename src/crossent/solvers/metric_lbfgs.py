@@ -16,7 +16,7 @@ import numpy.typing as npt
 from crossent.certificate import Certificate, Status, TracePoint
 from crossent.solvers.line_search import Point, search
 from crossent.solvers.solution import Solution
-from crossent.typing import Callback, Metric, Objective
+from crossent.typing import Callback, FloatArray, Metric, Objective
 
 __all__ = ["minimise"]
 
@@ -25,6 +25,9 @@ _SMALL_VALUE = 1e-3  # below it decrements are judged absolutely: separable data
 _LAST_MARGIN = 1e-4  # if certificates still fail below this share of tol, rounding is to blame
 _STALLED = 12  # steps without a better gap before rounding is blamed
 _MAX_SCALE = 10.0
+_LONG = 1_000_000  # coefficients; pairs of more are kept in float32
+_PAIR_BYTES = 2.4e8
+_FEWEST_PAIRS = 5
 _GOOD_RATIO = 0.25  # an exact metric is renewed unless a step shrinks the decrement this much
 _COST_OF_STEP = 20.0  # passes that building an exact metric may cost for each step it serves
 _LONGEST_WAIT = 8
@@ -34,41 +37,54 @@ _MODEL_WAITS = (3, 12, 60)  # steps between renewals of an inexact metric; then 
 
 @dataclass
 class _Memory:
-    """The last `size` pairs of step and change of gradient."""
+    """The last `size` pairs of step and change of gradient.
+
+    Very long ones are kept in float32, and no more of them than fit `_PAIR_BYTES`: reading them
+    would take longer than the pass. What they make is a direction, not a value.
+    """
 
     size: int
-    pairs: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]] = field(
-        default_factory=list
-    )
+    pairs: list[tuple[FloatArray, FloatArray, float]] = field(default_factory=list)
 
     def remember(self, old: Point, new: Point) -> None:
         step, change = new.w - old.w, new.gradient - old.gradient
         curvature = float(step @ change)
         # Without measurable curvature the pair is rounding (the objective is convex).
         if curvature > 1e-14 * float(np.linalg.norm(step) * np.linalg.norm(change)):
-            self.pairs.append((step, change, curvature))
-            del self.pairs[: -self.size or None]
+            kind = _kind(len(step))
+            short: FloatArray = step.astype(kind, copy=False)
+            self.pairs.append((short, change.astype(kind, copy=False), curvature))
+            most = max(_FEWEST_PAIRS, int(_PAIR_BYTES / (2 * short.nbytes)))
+            del self.pairs[: -min(self.size, most) or None]
 
     def direction(
         self, gradient: npt.NDArray[np.float64], metric: Metric
     ) -> npt.NDArray[np.float64]:
         """``-H gradient`` with H the inverse Hessian of the recursion. Cost: 4·size·p flops."""
-        remainder = gradient.copy()
+        kind = _kind(len(gradient))
+        remainder: FloatArray = gradient.astype(kind)
         shares = []
         for step, change, curvature in reversed(self.pairs):
             share = float(step @ remainder) / curvature
-            remainder -= share * change
+            remainder -= kind(share) * change
             shares.append(share)
-        result = metric.solve(remainder)
+        result: FloatArray = metric.solve(remainder.astype(np.float64, copy=False))
         if self.pairs:
             # The metric's scale corrected along the last step, as Shanno and Phua (Math. Program.
             # 14, 1978) scale the identity: half the line searches took a second pass without it.
             _, change, curvature = self.pairs[-1]
-            scale = curvature / float(change @ metric.solve(change))
+            wide = change.astype(np.float64, copy=False)
+            scale = curvature / float(wide @ metric.solve(wide))
             result *= min(max(scale, 1 / _MAX_SCALE), _MAX_SCALE)
+        result = result.astype(kind, copy=False)
         for (step, change, curvature), share in zip(self.pairs, reversed(shares), strict=True):
-            result += (share - float(change @ result) / curvature) * step
-        return -result
+            result += kind(share - float(change @ result) / curvature) * step
+        return -result.astype(np.float64, copy=False)
+
+
+def _kind(length: int) -> type[np.float32] | type[np.float64]:
+    """Type in which pairs of this length are kept."""
+    return np.float32 if length > _LONG else np.float64
 
 
 class _Run:
@@ -83,6 +99,7 @@ class _Run:
         callback: Callback | None,
         rng: np.random.Generator,
         memory: int,
+        spent: tuple[int, float],
     ) -> None:
         self.objective = objective
         self.tol = tol
@@ -95,8 +112,8 @@ class _Run:
         self.gaps: list[float] = []
         self.slopes: list[float] = []
         self.margin = _SAFETY
-        self.started = time.perf_counter()
-        self.first_pass = objective.passes
+        self.started = time.perf_counter() - spent[1]
+        self.first_pass = objective.passes - spent[0]
         self.trace: list[TracePoint] = []
         self.stop_requested = False
 
@@ -209,6 +226,7 @@ def minimise(
     rng: np.random.Generator,
     callback: Callback | None = None,
     memory: int = 20,
+    spent: tuple[int, float] = (0, 0.0),
 ) -> Solution:
     """The minimiser of a convex objective, to a certified relative gap of `tol`.
 
@@ -227,13 +245,23 @@ def minimise(
         Called with a TracePoint and the coefficients after every pass; True asks to stop.
     memory : int
         Pairs kept by L-BFGS; 0 makes every step a metric step.
+    spent : (int, float)
+        Passes and seconds that finding the start took; they count.
 
     Returns
     -------
     Solution
         Never raises for a failure to converge: the status says so.
     """
-    run = _Run(objective, tol=tol, max_passes=max_passes, callback=callback, rng=rng, memory=memory)
+    run = _Run(
+        objective,
+        tol=tol,
+        max_passes=max_passes,
+        callback=callback,
+        rng=rng,
+        memory=memory,
+        spent=spent,
+    )
     here = run.evaluate(start)
     if here is None or not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
         nan = math.nan
