@@ -136,10 +136,10 @@ def test_the_key_numbers_are_there(digits_page, digits_model, digits):
 def test_every_picture_has_a_label_and_a_sentence_on_how_to_read_it(digits_page):
     text, page = digits_page
 
-    assert page.tags.count("svg") == 6
-    assert len(re.findall(r'<svg [^>]*role="img" aria-label="[^"]{20,}"', text)) == 6
+    assert page.tags.count("svg") == 7
+    assert len(re.findall(r'<svg [^>]*role="img" aria-label="[^"]{20,}"', text)) == 7
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", text)
-    assert len(captions) == 6
+    assert len(captions) == 7
     assert all(caption.startswith("How to read it: ") for caption in captions)
 
 

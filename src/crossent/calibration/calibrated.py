@@ -9,7 +9,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from crossent.calibration.calibrator import Calibrator, calibrate, check_options
-from crossent.calibration.scores import Given, check_given
+from crossent.calibration.scores import Given, check_given, read_scores
 from crossent.errors import InputError
 from crossent.linear_model.cross_fitting import fitted_clone, out_of_fold
 from crossent.linear_model.targets import read_targets
@@ -40,6 +40,9 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
         to all rows but a fold's and calibrates on what they say about that fold, all folds
         together; then one model is fitted to all rows. "prefit": the estimator is fitted already,
         and `fit` gets other rows, to calibrate on.
+    refit : bool, default=True
+        False: the estimator is fitted already and is kept as it is, while clones of it are fitted
+        to the folds. `X` and `y` must then be what it was fitted to. For folds only.
     C : float, optional
         Inverse strength of the penalties; default: cross-validated. See `calibrate`.
     floor : float, optional
@@ -72,6 +75,7 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
         given: Given,
         method: Any = "temperature",
         cv: Any = 5,
+        refit: bool = True,
         C: float | None = None,
         floor: float | None = None,
     ) -> None:
@@ -79,6 +83,7 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
         self.given = given
         self.method = method
         self.cv = cv
+        self.refit = refit
         self.C = C
         self.floor = floor
 
@@ -114,7 +119,7 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
             self.estimator_ = self.estimator
             scores = self._scores(self.estimator_, X)
         else:
-            self.estimator_ = fitted_clone(self.estimator, X, y, sample_weight)
+            self.estimator_ = self._whole(X, y, sample_weight)
             scores = out_of_fold(
                 self.estimator,
                 X,
@@ -140,6 +145,23 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
         )
         return self
 
+    def _whole(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        """The estimator fitted to all rows."""
+        if self.refit:
+            return fitted_clone(self.estimator, X, y, sample_weight)
+        check_is_fitted(self.estimator)
+        return self.estimator
+
+    @property
+    def certificate_(self) -> Any:
+        """The estimator's, about its coefficients before calibration; only if it has one."""
+        return self.estimator_.certificate_
+
+    @property
+    def schema_(self) -> Any:
+        """The estimator's; only if it has one."""
+        return self.estimator_.schema_
+
     def _scores(self, fitted: Any, X: Any) -> npt.NDArray[np.float64]:
         """What the estimator says, shape (n, q) or for two classes (n,)."""
         name = _METHODS[self.given]
@@ -152,6 +174,16 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
             raise InputError(message)
         with np.errstate(divide="ignore"):  # log 0, which `floor` may mend
             return np.asarray(getattr(fitted, name)(X), dtype=np.float64)
+
+    def uncalibrated_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Log-probabilities as the estimator has them, with the `floor`, shape (n, q)."""
+        check_is_fitted(self)
+        return read_scores(
+            self._scores(self.estimator_, X),
+            given=self.given,
+            n_classes=len(self.classes_),
+            floor=self.floor,
+        )
 
     def predict_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Calibrated log-probabilities in nats, shape (n, q)."""

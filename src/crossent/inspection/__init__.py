@@ -13,6 +13,7 @@ from crossent.inspection.evaluation import (
     evaluation,
     wilson_interval,
 )
+from crossent.inspection.frames import predict_frame
 from crossent.inspection.inference import Covariance, summary
 from crossent.inspection.label_errors import (
     ConfidentJoint,
@@ -22,7 +23,6 @@ from crossent.inspection.label_errors import (
 )
 from crossent.inspection.learning_curve import LearningCurve, learning_curve
 from crossent.inspection.likelihood_ratio import likelihood_ratio_tests
-from crossent.inspection.frames import predict_frame
 from crossent.inspection.pipelines import classifier_of, encoded_rows, encoder_of
 from crossent.inspection.predictions import Predictions, predict_rows
 from crossent.inspection.reliability import (

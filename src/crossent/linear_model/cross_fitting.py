@@ -12,7 +12,7 @@ from sklearn.utils.validation import has_fit_parameter
 from crossent.errors import InputError
 from crossent.linear_model.targets import Targets, read_sample_weight
 
-__all__ = ["fitted_clone", "out_of_fold"]
+__all__ = ["fitted_clone", "out_of_fold", "take_rows"]
 
 
 def out_of_fold(
@@ -52,15 +52,14 @@ def out_of_fold(
     labels = np.asarray(targets.values.argmax(axis=1)).ravel() if targets.soft else targets.values
     n = len(labels)
     weight = None if sample_weight is None else read_sample_weight(sample_weight, n)
-    rows, given = _indexable(X), _indexable(y)
     found: npt.NDArray[np.float64] | None = None
     seen = np.zeros(n, dtype=np.intp)
-    splits = check_cv(cv, labels, classifier=True).split(rows, labels)
+    splits = check_cv(cv, labels, classifier=True).split(np.zeros((n, 1)), labels)
     for number, (train, test) in enumerate(splits):
         part = None if weight is None else weight[train]
-        fitted = fitted_clone(estimator, _rows(rows, train), _rows(given, train), part)
+        fitted = fitted_clone(estimator, take_rows(X, train), take_rows(y, train), part)
         _check_same_classes(fitted, targets.classes, number)
-        one = response(fitted, _rows(rows, test))
+        one = response(fitted, take_rows(X, test))
         if found is None:
             found = np.empty((n, *one.shape[1:]))
         found[test] = one
@@ -85,17 +84,13 @@ def fitted_clone(estimator: Any, X: Any, y: Any, weight: Any, /) -> Any:
     return fresh.fit(X, y, sample_weight=weight)
 
 
-def _indexable(X: Any) -> Any:
-    """Something whose rows can be taken: lists become arrays, COO becomes CSR."""
+def take_rows(X: Any, numbers: npt.NDArray[np.intp], /) -> Any:
+    """Some rows of an array, a frame of pandas or polars, a list, or any sparse matrix."""
     if hasattr(X, "iloc"):
-        return X
+        return X.iloc[numbers]
     if hasattr(X, "tocsr"):
-        return X.tocsr()
-    return X if hasattr(X, "shape") else np.asarray(X)
-
-
-def _rows(X: Any, numbers: npt.NDArray[np.intp]) -> Any:
-    return X.iloc[numbers] if hasattr(X, "iloc") else X[numbers]
+        return X.tocsr()[numbers]
+    return X[numbers] if hasattr(X, "shape") else np.asarray(X)[numbers]
 
 
 def _check_same_classes(fitted: Any, classes: npt.NDArray[Any], number: int) -> None:

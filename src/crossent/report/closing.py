@@ -32,6 +32,8 @@ _WORDS = {
     "turns logits into probabilities.",
     "Pass": "one walk over all training rows.",
     "Calibration": "whether 80 % of the rows with confidence 80 % are right, and so on.",
+    "Temperature": "a number that all logits are divided by: above 1 it makes a model less sure of "
+    "itself, and changes no prediction.",
 }
 
 
@@ -67,6 +69,8 @@ def _model_lines(facts: Facts) -> list[tuple[str, str]]:
         lines.append(("C", html.escaped(f"{parameters['C']:g}")))
     if getattr(fitted, "penalty_", None) is not None:
         lines.append(("penalty λ", html.scientific(float(fitted.penalty_))))
+    if facts.calibrator is not None:
+        lines.append(("calibrated by", html.escaped(facts.calibrator.method)))
     if facts.certificate is not None:
         lines.append(("objective", f"{facts.certificate.objective:.8g} nats"))
     return lines

@@ -49,7 +49,7 @@ def columns(facts: Facts, /) -> str:
     return html.section("The columns", text + more + html.table(header, rows, numbers=(3, 4)))
 
 
-def table_cells(facts: Facts, rows: list[int], /) -> tuple[list[str], list[list[str]]]:
+def table_cells(facts: Facts, table: Any, rows: list[int], /) -> tuple[list[str], list[list[str]]]:
     """Names of the first columns that the model uses, text before the others, and the rows' cells.
 
     Returns
@@ -61,7 +61,7 @@ def table_cells(facts: Facts, rows: list[int], /) -> tuple[list[str], list[list[
     used = [column for column in facts.columns if column.kind != "drop"]
     used.sort(key=lambda column: column.kind != "text")
     names = [column.name for column in used[:_COLUMNS_SHOWN]]
-    chosen = as_frame(facts.judged_table).select(names)[rows]
+    chosen = as_frame(table).select(names)[rows]
     return names, [[_cell(value) for value in row] for row in chosen.rows()]
 
 

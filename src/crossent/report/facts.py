@@ -1,7 +1,7 @@
 """All numbers of a report, worked out before a line of it is written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,17 @@ from crossent.inspection import (
 )
 from crossent.report._style import clean
 from crossent.report.details import ReportDetails
+from crossent.report.extras import ReportExtras
 
-__all__ = ["Facts", "gather"]
+__all__ = ["Facts", "RowsShown", "gather"]
+
+
+@dataclass(frozen=True)
+class RowsShown:
+    """Rows as they came, and as the classifier at the end of a pipeline gets them."""
+
+    raw: Any
+    features: Any
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class Facts:
     Attributes
     ----------
     model : classifier
-        Of a pipeline, the last step.
+        Of a pipeline, the last step; of a calibrated classifier, the one that was calibrated.
     details : ReportDetails
     certificate : Certificate or None
     trace : sequence of TracePoint
@@ -41,16 +50,21 @@ class Facts:
     train, test : Predictions
         With the classes' names as shown; `test` is None without test rows.
     train_result, test_result : Evaluation
-    judged_features : array-like
-        The test rows, or the training rows where there are none.
+    train_shown, judged_shown : RowsShown
+        Rows to show; `judged_shown` are the test rows if there are any.
     shape : (n, d)
         Of the training rows.
     feature_scale : ndarray, shape (d,), or None
         Standard deviations of the training rows' columns, if they are numbers.
     columns : sequence
         What the columns of a table were taken for, where the model has an encoder.
-    judged_table : frame or None
-        The test rows, or the training rows, before they were encoded.
+    calibrator : Calibrator or None
+        What the classifier was calibrated with.
+    uncalibrated : Predictions or None
+        The judged rows without that.
+    out_of_fold : Predictions or None
+        The training rows, predicted by models of the others.
+    extras : ReportExtras
     """
 
     model: Any
@@ -62,11 +76,15 @@ class Facts:
     test: Predictions | None
     train_result: Evaluation
     test_result: Evaluation | None
-    judged_features: Any
+    train_shown: RowsShown
+    judged_shown: RowsShown
     shape: tuple[int, int]
     feature_scale: Any
     columns: Sequence[Any] = ()
-    judged_table: Any = None
+    calibrator: Any = None
+    uncalibrated: Predictions | None = None
+    out_of_fold: Predictions | None = None
+    extras: ReportExtras = field(default_factory=ReportExtras)
 
     @property
     def judged(self) -> Predictions:
@@ -89,21 +107,28 @@ class Facts:
         if self.details.title is not None:
             return clean(self.details.title)
         data = f" on {clean(self.details.data_name)}" if self.details.data_name else ""
-        return f"{type(self.model).__name__}{data}"
+        kind = type(self.model).__name__
+        return f"{kind if self.calibrator is None else f'Calibrated {kind}'}{data}"
 
 
 def gather(
-    model: Any, train: tuple[Any, ...], test: tuple[Any, ...] | None, details: ReportDetails
+    model: Any,
+    train: tuple[Any, ...],
+    test: tuple[Any, ...] | None,
+    details: ReportDetails,
+    extras: ReportExtras,
 ) -> Facts:
     """Predict and evaluate both sets of rows; `train` and `test` are (X, y[, sample_weight])."""
-    pipeline, given = model, train if test is None else test
-    model = classifier_of(pipeline)
+    pipeline, raw_train, raw = model, train, train if test is None else test
+    predictor = classifier_of(pipeline)
+    calibrator = getattr(predictor, "calibrator_", None)
+    model = predictor if calibrator is None else predictor.estimator_
     train, test = _encoded(pipeline, train, "train"), _encoded(pipeline, test, "test")
-    if details.feature_names is None and model is not pipeline:
+    if details.feature_names is None and predictor is not pipeline:
         details = replace(details, feature_names=_names_of_features(pipeline))
     names = _class_names(model, details)
     shown = np.array(names, dtype=object)
-    train_rows, test_rows = _rows(model, train), _rows(model, test)
+    train_rows, test_rows = _rows(predictor, train), _rows(predictor, test)
     known = class_frequencies(
         train[1], classes=model.classes_, sample_weight=train[2] if len(train) > 2 else None
     )
@@ -117,12 +142,41 @@ def gather(
         test=None if test is None else replace(test_rows, classes=shown),
         train_result=evaluation(train_rows, class_frequencies=known),
         test_result=None if test is None else evaluation(test_rows, class_frequencies=known),
-        judged_features=train[0] if test is None else test[0],
+        train_shown=RowsShown(raw_train[0], train[0]),
+        judged_shown=RowsShown(raw[0], train[0] if test is None else test[0]),
         shape=(train_rows.labels.size, _n_features(model, train[0])),
         feature_scale=_standard_deviations(train[0]),
         columns=getattr(encoder_of(pipeline), "columns_", ()),
-        judged_table=given[0] if hasattr(given[0], "columns") else None,
+        calibrator=calibrator,
+        uncalibrated=_uncalibrated(predictor, calibrator, train if test is None else test, shown),
+        out_of_fold=_renamed(extras.out_of_fold, model.classes_, shown),
+        extras=extras,
     )
+
+
+def _uncalibrated(
+    predictor: Any, calibrator: Any, given: tuple[Any, ...], shown: Any
+) -> Predictions | None:
+    """The judged rows before calibration."""
+    if calibrator is None:
+        return None
+    rows = Predictions.from_log_probabilities(
+        predictor.uncalibrated_log_proba(given[0]),
+        given[1],
+        classes=predictor.classes_,
+        sample_weight=given[2] if len(given) == 3 else None,
+    )
+    return replace(rows, classes=shown)
+
+
+def _renamed(rows: Predictions | None, classes: Any, shown: Any) -> Predictions | None:
+    """Out-of-fold predictions under the names shown; InputError if they are of other classes."""
+    if rows is None:
+        return None
+    if rows.classes.tolist() != np.asarray(classes).tolist():
+        message = "`out_of_fold` holds predictions for other classes than the model's."
+        raise InputError(message)
+    return replace(rows, classes=shown)
 
 
 def _encoded(pipeline: Any, given: Any, name: str) -> Any:

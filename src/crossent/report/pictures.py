@@ -1,19 +1,17 @@
 """The report's second half: what the pictures show, each with a sentence on how to read it."""
 
-import math
 from typing import Any
 
 import numpy as np
 
-from crossent.inspection import confusion, reliability, surprising_rows
+from crossent.inspection import confusion, surprising_rows
 from crossent.report import html
 from crossent.report.confusion import ConfusionDisplay
 from crossent.report.cross_entropy import CrossEntropyDisplay
-from crossent.report.encoding import table_cells
 from crossent.report.facts import Facts
-from crossent.report.reliability import ReliabilityDisplay
-from crossent.report.surprise import SurprisingRowsDisplay, row_images, take_rows
-from crossent.report.svg import inline_svg, new_axes
+from crossent.report.row_table import feature_names, row_table
+from crossent.report.surprise import SurprisingRowsDisplay, row_images
+from crossent.report.svg import display_svg
 from crossent.report.trace import TraceDisplay
 from crossent.report.weights import ClassWeightsDisplay
 
@@ -21,20 +19,12 @@ __all__ = [
     "class_weights",
     "confusions",
     "cross_entropy_picture",
-    "reliability_diagram",
     "surprising",
     "trace",
 ]
 
 _SURPRISING_ROWS = 12  # three rows of four images
 _SURPRISING_LINES = 10
-_COLUMNS_SHOWN = 6  # of rows that are not images
-
-
-def _svg(display: Any, prefix: str, label: str) -> str:
-    """Draw on a figure of the display's own size."""
-    drawn = display.plot(ax=new_axes(display.figure_size))
-    return inline_svg(drawn.figure_, prefix=prefix, label=label)
 
 
 def cross_entropy_picture(facts: Facts, /) -> str:
@@ -43,7 +33,7 @@ def cross_entropy_picture(facts: Facts, /) -> str:
     if facts.test_result is not None:
         results["test rows"] = facts.test_result
     values = ", ".join(f"{name} {item.cross_entropy:.3g} nats" for name, item in results.items())
-    svg = _svg(
+    svg = display_svg(
         CrossEntropyDisplay(results),
         "cross-entropy",
         f"Bar chart of cross-entropy: {values}; uniform baseline "
@@ -62,7 +52,7 @@ def confusions(facts: Facts, /) -> str:
     """Matrix or most frequent confusions, and a line for each class."""
     table = confusion(facts.judged)
     display = ConfusionDisplay(table, facts.names)
-    svg = _svg(display, "confusion", _confusion_label(table, facts))
+    svg = display_svg(display, "confusion", _confusion_label(table, facts))
     if display.kind_ == "matrix":
         how = (
             "How to read it: a row holds the rows of one true class, a column those given one "
@@ -123,43 +113,6 @@ def _by_class(table: Any, facts: Facts) -> str:
     )
 
 
-def reliability_diagram(facts: Facts, /) -> str:
-    """Confidence against accuracy."""
-    few = facts.judged_result.n_rows < 200
-    curve = reliability(facts.judged, n_bins=5 if few else 10, binning="equal-width")
-    error, chance = curve.expected_calibration_error, curve.chance_level
-    svg = _svg(
-        ReliabilityDisplay(curve),
-        "reliability",
-        f"Reliability diagram in {len(curve.count)} bins; expected calibration error {error:.3g}.",
-    )
-    how = (
-        "How to read it: on the dashed line the model is right as often as it says it will be; "
-        "points below the line mean that it is too sure of itself, points above that it could be "
-        "surer."
-    )
-    verdict = (
-        "which is no more than chance would give"
-        if error <= 1.5 * chance
-        else "which is more than chance would give"
-    )
-    text = (
-        f"<p>The {facts.judged_name} rows are sorted into {curve.n_bins} bins of equal width by "
-        "the probability of the predicted class. The expected calibration error (the mean distance "
-        "to the dashed line, weighted by the rows in each bin) is "
-        f"<strong>{html.percent(error)}</strong>, {verdict}: even perfect probabilities would show "
-        f"about {html.percent(chance)} with this many rows and these bins.</p>"
-    )
-    if few:
-        text += (
-            '<p class="muted">With so few rows the points are uncertain, as their bars show.</p>'
-        )
-    return html.section(
-        "Do the probabilities mean what they say?",
-        f'<div class="pair">{html.figure(svg, how)}<div>{text}</div></div>',
-    )
-
-
 def surprising(facts: Facts, /) -> str:
     """Rows that the model found hardest to believe."""
     most = _SURPRISING_ROWS if facts.details.image_shape is not None else _SURPRISING_LINES
@@ -176,12 +129,12 @@ def surprising(facts: Facts, /) -> str:
             "<p>The targets are distributions: rows are ranked by the bits that they cost beyond "
             "the target’s own entropy, and the class is the target’s largest.</p>"
         )
-    listing = _surprising_table(facts, found)
+    listing = row_table(facts, found, facts.judged_shown, soft=soft)
     if facts.details.image_shape is None:
         return html.section("The most surprising rows", text + listing)
-    images = row_images(facts.judged_features, found, facts.details.image_shape)
+    images = row_images(facts.judged_shown.features, found, facts.details.image_shape)
     listed = ", ".join(f"row {row.row}: {row.target}, not {row.predicted}" for row in found)
-    svg = _svg(SurprisingRowsDisplay(found, images), "surprising", f"Images of {listed}.")
+    svg = display_svg(SurprisingRowsDisplay(found, images), "surprising", f"Images of {listed}.")
     how = "How to read it: “5, not 3” is a row of class 5 that the model took for 3."
     if any(row.target == row.predicted for row in found):
         how += " A single name means that the model was right, but not sure."
@@ -189,71 +142,6 @@ def surprising(facts: Facts, /) -> str:
         "The most surprising rows",
         f"{text}<div class='pair'>{html.figure(svg, how)}<div>{listing}</div></div>",
     )
-
-
-def _surprising_table(facts: Facts, found: Any) -> str:
-    """One line for each row; with its values where they are few."""
-    soft = facts.judged_result.soft_targets
-    header = ["row", "class", "taken for", "surprisal"]
-    if soft:
-        header = ["row", "class", "its target", "taken for", "excess"]
-    names, cells = _cells(facts, found)
-    lines = []
-    for place, row in enumerate(found):
-        bits = f"{row.excess_bits:.1f} bits" if math.isfinite(row.excess) else "infinite"
-        lines.append(
-            [
-                str(row.row),
-                _with_probability(row.target, row.target_probability),
-                *([html.percent(row.target_mass)] if soft else []),
-                "–"
-                if row.target == row.predicted
-                else _with_probability(row.predicted, row.predicted_probability),
-                bits,
-                *(cells[place] if cells else ()),
-            ]
-        )
-    right = range(len(header) - 1, len(header) + (0 if facts.columns else len(names)))
-    numbers = {0, *([2] if soft else []), *right}
-    table = html.table([*header, *(html.data(name, 20) for name in names)], lines, numbers=numbers)
-    note = "Behind each class stands the model’s probability of it. Rows are counted from 0."
-    return f'{table}<p class="muted">{note}</p>'
-
-
-def _with_probability(name: Any, probability: float) -> str:
-    """A class, and the model's probability of it."""
-    shown = html.percent(probability) if probability >= 1e-4 else html.scientific(probability)
-    return f'{html.data(name, 28)} <span class="muted">({shown})</span>'
-
-
-def _cells(facts: Facts, found: Any) -> tuple[list[str], list[list[str]]]:
-    """Names and HTML of the cells of some rows, a list for each row; empty where they are many."""
-    if facts.columns and facts.judged_table is not None:
-        return table_cells(facts, [row.row for row in found])
-    values = _few_values(facts, found)
-    if values is None:
-        return [], []
-    names = _feature_names(facts, values.shape[1])
-    return names, [[html.data(f"{value:.4g}") for value in row] for row in values]
-
-
-def _few_values(facts: Facts, found: Any) -> Any:
-    """The rows' own values, if they are few numbers."""
-    if facts.details.image_shape is not None or facts.shape[1] > _COLUMNS_SHOWN:
-        return None
-    try:
-        return np.asarray(
-            take_rows(facts.judged_features, [row.row for row in found]), dtype=np.float64
-        )
-    except (TypeError, ValueError):
-        return None  # words, not numbers: the table does without them
-
-
-def _feature_names(facts: Facts, d: int) -> list[str]:
-    """Names as given, or of the frame, or numbers."""
-    given = facts.details.feature_names
-    names = given if given is not None else getattr(facts.model, "feature_names_in_", None)
-    return [f"column {number}" for number in range(d)] if names is None else list(names)
 
 
 def class_weights(facts: Facts, /) -> str:
@@ -265,12 +153,13 @@ def class_weights(facts: Facts, /) -> str:
     display = ClassWeightsDisplay(
         weights,
         facts.names,
-        _feature_names(facts, weights.shape[1]),
+        feature_names(facts, weights.shape[1]),
         shape,
         None if shape is not None else facts.feature_scale,
+        _errors(facts, weights),
     )
     what = "as images" if shape is not None else "with the largest effect"
-    svg = _svg(display, "weights", f"Weights of {len(facts.names)} classes, {what}.")
+    svg = display_svg(display, "weights", f"Weights of {len(facts.names)} classes, {what}.")
     left_out = len(weights) - len(display.shown_)
     note = (
         f" Shown are the {len(display.shown_)} classes with the largest weights."
@@ -285,7 +174,18 @@ def class_weights(facts: Facts, /) -> str:
         "for the class; orange bars speak against it. Each weight is multiplied by the feature’s "
         "standard deviation among the training rows, so that features with different units compare."
     )
+    if display.errors is not None and shape is None:
+        how += " The thin lines are 95 % intervals."
     return html.section("What the model looks for", html.figure(svg, how + note))
+
+
+def _errors(facts: Facts, weights: Any) -> Any:
+    """Standard errors of the weights, if they are known and belong to these contrasts."""
+    found = facts.extras.summary
+    if found is None:
+        return None
+    errors = found.standard_errors[:, found.features[0] == "(intercept)" :]
+    return errors if errors.shape == weights.shape else None
 
 
 def trace(facts: Facts, /) -> str:
@@ -294,7 +194,9 @@ def trace(facts: Facts, /) -> str:
         return ""
     display = TraceDisplay(facts.trace, getattr(facts.model, "tol", None))
     name = "The gap, pass by pass"
-    svg = _svg(display, "trace", f"Convergence over {facts.trace[-1].passes} passes, log scale.")
+    svg = display_svg(
+        display, "trace", f"Convergence over {facts.trace[-1].passes} passes, log scale."
+    )
     how = (
         "How to read it: the lower, the closer to the best possible objective; the axis counts "
         "powers of ten. Only the diamonds are proven bounds; the other points come from the same "

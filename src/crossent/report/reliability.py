@@ -1,5 +1,7 @@
 """Confidence against accuracy."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,9 +9,11 @@ import numpy as np
 
 from crossent.inspection import Predictions, Reliability, predict_rows, reliability
 from crossent.inspection.reliability import Binning
-from crossent.report._style import BLUE, GREY, MUTED, axes_or_new
+from crossent.report._style import BLUE, GREY, INK, MUTED, ORANGE, axes_or_new, data_label, split
 
-__all__ = ["ReliabilityDisplay"]
+__all__ = ["ClassReliabilityDisplay", "ReliabilityDisplay"]
+
+_PANEL_COLUMNS = 3
 
 
 @dataclass(eq=False)
@@ -20,6 +24,8 @@ class ReliabilityDisplay:
     ----------
     curve : Reliability
         From `crossent.inspection.reliability`.
+    before : Reliability, optional
+        Of the same rows before calibration, drawn beside it.
 
     Attributes
     ----------
@@ -39,6 +45,7 @@ class ReliabilityDisplay:
     """
 
     curve: Reliability
+    before: Reliability | None = None
     ax_: Any = field(default=None, init=False, repr=False)
     figure_: Any = field(default=None, init=False, repr=False)
 
@@ -90,6 +97,7 @@ class ReliabilityDisplay:
         self.figure_ = self.ax_.figure
         curve = self.curve
         self.ax_.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1, label="what it should be")
+        self._draw_before()
         below_above = np.abs(curve.interval.T - curve.accuracy)
         self.ax_.errorbar(
             curve.confidence,
@@ -101,7 +109,7 @@ class ReliabilityDisplay:
             linewidth=1.2,
             elinewidth=1,
             capsize=2.5,
-            label="accuracy with 95 % interval",
+            label="accuracy with 95 % interval" if self.before is None else "after, 95 % interval",
         )
         self.ax_.bar(
             curve.confidence,
@@ -119,4 +127,84 @@ class ReliabilityDisplay:
         self.ax_.legend(
             frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0.3
         )
+        return self
+
+    def _draw_before(self) -> None:
+        """The curve before calibration, if there is one."""
+        if self.before is not None:
+            self.ax_.plot(
+                self.before.confidence,
+                self.before.accuracy,
+                "s:",
+                color=ORANGE,
+                markersize=4,
+                linewidth=1.2,
+                label="before calibration",
+            )
+
+
+@dataclass(eq=False)
+class ClassReliabilityDisplay:
+    """Reliability of several classes, a small panel each.
+
+    Parameters
+    ----------
+    curves : sequence of Reliability
+        From `crossent.inspection.class_reliability`.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    axes_ : ndarray of Axes, shape (curves,)
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from crossent.inspection import class_reliability
+    >>> X, y = load_iris(return_X_y=True)
+    >>> rows = predict_rows(LogisticRegression(max_iter=500).fit(X, y), X, y)
+    >>> curves = [class_reliability(rows, label) for label in range(3)]
+    >>> len(ClassReliabilityDisplay(curves).plot(ax=Figure().add_subplot()).axes_)
+    3
+    """
+
+    curves: Sequence[Reliability]
+    ax_: Any = field(default=None, init=False, repr=False)
+    axes_: Any = field(default=None, init=False, repr=False)
+    figure_: Any = field(default=None, init=False, repr=False)
+
+    @property
+    def figure_size(self) -> tuple[float, float]:
+        """Width and height in inches."""
+        return (5.2, 0.4 + 1.75 * math.ceil(len(self.curves) / _PANEL_COLUMNS))
+
+    def plot(self, ax: Any = None) -> "ClassReliabilityDisplay":
+        """Draw in the place of `ax`, or on a new pyplot figure."""
+        self.ax_ = axes_or_new(ax, self.figure_size)
+        self.figure_ = self.ax_.figure
+        columns = min(_PANEL_COLUMNS, len(self.curves))
+        rows = math.ceil(len(self.curves) / _PANEL_COLUMNS)
+        self.axes_ = split(self.ax_, rows, columns, len(self.curves))
+        for number, (panel, curve) in enumerate(zip(self.axes_, self.curves, strict=True)):
+            panel.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=0.8)
+            panel.errorbar(
+                curve.confidence,
+                curve.accuracy,
+                yerr=np.abs(curve.interval.T - curve.accuracy),
+                fmt="o-",
+                color=BLUE,
+                markersize=3,
+                linewidth=1,
+                elinewidth=0.8,
+            )
+            panel.set(xlim=(0, 1.02), ylim=(0, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+            panel.set_title(data_label(curve.label, 16), fontsize=9, color=INK, pad=3)
+            panel.tick_params(
+                labelleft=number % columns == 0, labelbottom=number + columns >= len(self.curves)
+            )
+        self.axes_[0].set_ylabel("share of the rows")
+        self.axes_[-1].set_xlabel("probability of the class")
         return self

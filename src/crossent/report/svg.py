@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from crossent.report._style import BLUE, GREY, GRID, INK, MUTED, ORANGE, require_matplotlib
 
-__all__ = ["figure_style", "inline_svg", "new_axes"]
+__all__ = ["display_svg", "figure_style", "inline_svg", "new_axes"]
 
 _THEMED = {
     INK: "var(--ink)",
@@ -60,6 +60,12 @@ def new_axes(size: tuple[float, float], /) -> Any:
     from matplotlib.figure import Figure
 
     return Figure(figsize=size, layout="constrained").add_subplot()
+
+
+def display_svg(display: Any, prefix: str, label: str, /) -> str:
+    """A display drawn on a figure of its own size, as `inline_svg` writes it."""
+    drawn = display.plot(ax=new_axes(display.figure_size))
+    return inline_svg(drawn.figure_, prefix=prefix, label=label)
 
 
 def inline_svg(figure: Any, /, *, prefix: str, label: str) -> str:

@@ -37,6 +37,8 @@ class ClassWeightsDisplay:
     feature_scale : ndarray, shape (d,), optional
         The features' standard deviations. Weights are multiplied by it in the ranked bars, which
         makes features with different units comparable.
+    errors : ndarray, shape of `weights`, optional
+        Standard errors; bars get 95 % intervals.
 
     Attributes
     ----------
@@ -66,6 +68,7 @@ class ClassWeightsDisplay:
     feature_names: Sequence[str] | None = None
     image_shape: tuple[int, ...] | None = None
     feature_scale: Any = None
+    errors: Any = None
     ax_: Any = field(default=None, init=False, repr=False)
     axes_: Any = field(default=None, init=False, repr=False)
     shown_: Any = field(default=None, init=False, repr=False)
@@ -114,7 +117,8 @@ class ClassWeightsDisplay:
             self._images(_as_images(weights, self.image_shape))
         else:
             scale = 1.0 if self.feature_scale is None else np.asarray(self.feature_scale)
-            self._bars(weights * scale)
+            half = None if self.errors is None else 1.96 * np.asarray(self.errors) * scale
+            self._bars(weights * scale, half)
         return self
 
     def _title(self, number: int, width: int) -> str:
@@ -146,18 +150,28 @@ class ClassWeightsDisplay:
         bar.set_label("weight: against the class ← 0 → for the class")
         bar.outline.set_visible(False)
 
-    def _bars(self, weights: Any) -> None:
+    def _bars(self, weights: Any, half: Any) -> None:
         """One panel for each class, its strongest features from the top."""
         self.shown_ = _largest(weights, _MOST_BARS)
         n_features = min(weights.shape[1], 8)
-        limit = float(np.abs(weights[self.shown_]).max(initial=0.0)) or 1.0
+        reach = np.abs(weights) if half is None else np.abs(weights) + half
+        limit = float(reach[self.shown_].max(initial=0.0)) or 1.0
         self.axes_ = split(self.ax_, len(self.shown_), 1, len(self.shown_))
         names = self.feature_names
         for panel, number in zip(self.axes_, self.shown_.tolist(), strict=True):
             row = weights[number]
             ranked = np.argsort(-np.abs(row), kind="stable")[:n_features]
             colours = [BLUE if row[column] > 0 else ORANGE for column in ranked]
-            panel.barh(range(n_features), row[ranked], color=colours, alpha=0.85, height=0.66)
+            panel.barh(
+                range(n_features),
+                row[ranked],
+                xerr=None if half is None else half[number, ranked],
+                ecolor=INK,
+                error_kw={"elinewidth": 0.9, "capsize": 2},
+                color=colours,
+                alpha=0.85,
+                height=0.66,
+            )
             labels = [f"column {c}" if names is None else data_label(names[c]) for c in ranked]
             panel.set_yticks(range(n_features), labels)
             panel.axvline(0, color=MUTED, linewidth=0.8)

@@ -8,8 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from crossent.errors import InputError
-from crossent.report import closing, encoding, html, penalties, pictures, sections
+from crossent.report import (
+    calibration,
+    closing,
+    encoding,
+    further,
+    html,
+    penalties,
+    pictures,
+    sections,
+)
 from crossent.report.details import ReportDetails
+from crossent.report.extras import ReportExtras
 from crossent.report.facts import gather
 from crossent.report.svg import figure_style
 
@@ -23,6 +33,7 @@ def write_report(
     train: tuple[Any, ...],
     test: tuple[Any, ...] | None = None,
     details: ReportDetails | None = None,
+    extras: ReportExtras | None = None,
 ) -> None:
     """Write one self-contained HTML file about a fitted classifier.
 
@@ -41,6 +52,8 @@ def write_report(
         As the model takes them: ``(X, y)`` or ``(X, y, sample_weight)``. Without test rows the
         pictures are of the training rows, and say so.
     details : ReportDetails, optional
+    extras : ReportExtras, optional
+        Suspicious labels, the learning curve, intervals of the coefficients.
 
     Raises
     ------
@@ -60,7 +73,7 @@ def write_report(
     '<!DOCTYPE html>'
     """
     ensure_writable(path)
-    text = render_report(model, train=train, test=test, details=details)
+    text = render_report(model, train=train, test=test, details=details, extras=extras)
     _replace(Path(os.path.realpath(path)), text.encode("utf-8"))
 
 
@@ -70,9 +83,10 @@ def render_report(
     train: tuple[Any, ...],
     test: tuple[Any, ...] | None = None,
     details: ReportDetails | None = None,
+    extras: ReportExtras | None = None,
 ) -> str:
     """The HTML that `write_report` writes."""
-    facts = gather(model, train, test, ReportDetails() if details is None else details)
+    facts = gather(model, train, test, details or ReportDetails(), extras or ReportExtras())
     with figure_style():
         parts = [
             sections.heading(facts),
@@ -81,9 +95,12 @@ def render_report(
             sections.cross_entropy(facts, pictures.cross_entropy_picture(facts)),
             sections.accuracy(facts),
             pictures.confusions(facts),
-            pictures.reliability_diagram(facts),
+            calibration.calibration(facts),
             pictures.surprising(facts),
+            further.suspicious_labels(facts),
+            further.learning_curve(facts),
             pictures.class_weights(facts),
+            further.coefficients(facts),
             pictures.trace(facts),
             penalties.path(facts),
             encoding.columns(facts),
