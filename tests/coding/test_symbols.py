@@ -164,6 +164,16 @@ def test_the_format_is_that_of_this_message():
     assert encode_symbols([0, 1], counts) == x.to_bytes(5, "big")
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_state_at_the_very_limit_sheds_its_word(compiled):
+    # Two symbols of count 1 in 2^16, nothing before them: 2^31·2^16 = 2^47 is the limit itself.
+    rows = np.array([[1, 65_535]] * 2, dtype=np.uint32)
+    state, words = symbols.push(rans.START, np.array([0, 0]), rows, 16, compiled=compiled)
+
+    assert words.tolist() == [0]
+    assert state == (2**47 >> 32) << 16
+
+
 def test_rate_is_that_of_constriction_or_better():
     # Both get the same rounded probabilities, so that the coders alone differ.
     y, p = sample(n=20_000)
