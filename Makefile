@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DATA   ?= $(if $(CROSSENT_DATA),mnist,digits)
 
-.PHONY: demo test test-torch lint types mutants bench bench-quick clean
+.PHONY: demo test test-torch lint types claims mutants bench bench-quick clean
 
 # The build backend is pinned too: an option of pip does not reach the environment it builds in.
 export PIP_CONSTRAINT       := constraints.txt
@@ -56,6 +56,9 @@ $(TORCH_VENV)/.made: pyproject.toml constraints.txt constraints-torch.txt
 
 test-torch: $(TORCH_VENV)/.made  ## tests and doctests of what needs PyTorch; Triton is interpreted
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(TORCH_VENV)/bin/python -m pytest -q -m torch -n 2
+
+claims: $(VENV)/.test  ## docs/claims.md and its figures, from the checks
+	$(BIN)/python -m crossent.claims.page docs
 
 mutants: $(VENV)/.test  ## every deliberate fault of tests/mutants.txt must fail the tests
 	$(BIN)/python tests/run_mutants.py

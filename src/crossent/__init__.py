@@ -44,6 +44,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _SUBMODULES = (
     "calibration",
     "choice",
+    "claims",
     "coding",
     "datasets",
     "functional",
@@ -65,6 +66,7 @@ __all__ = [
     "Status",
     "calibration",
     "choice",
+    "claims",
     "coding",
     "cross_entropy",
     "datasets",

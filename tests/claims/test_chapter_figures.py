@@ -29,7 +29,7 @@ def test_on_a_border_two_classes_are_tied_and_the_third_is_behind(i, j):
 
 
 def test_the_five_points_are_those_of_the_claim():
-    points = points_of(chapter_figures.straight_borders())["the five points of S12"]
+    points = points_of(chapter_figures.straight_borders())["the five points"]
 
     assert points.tolist() == [[-1, 0], [-0.5, 0.5], [0, 1], [0.5, 1.5], [1, 2]]
 

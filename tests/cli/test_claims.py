@@ -35,7 +35,7 @@ def test_one_claim_shows_statement_verdict_correction_answer_and_numbers(run):
         "(it is translation equivariant)",
         "g(1, 2, 3) and g(6, 7, 8): 3.407605964, 8.407605964",
         "their difference: 5",
-        "proved with SymPy",
+        "Proved with SymPy: Adding b to all logits: g(x + b) = g(x) + b, and the softmax stays.",
     ):
         assert part in text
     assert max(map(len, result.stdout.splitlines())) <= 88  # a displayed line may need it

@@ -183,7 +183,7 @@ def equivariance() -> None:
 
 
 def gap_of_two() -> None:
-    """log(eᵃ + eᵇ) - a = log(1 + e^(b-a)), for b - a = -d from log 2 down to 0, never reached."""
+    """The gap log(eᵃ + eᵇ) - a = log(1 + e^-d) falls from log 2 at d = a - b = 0 towards 0."""
     sp = _sympy()
     a, b = sp.symbols("a b", real=True)
     d = sp.symbols("d", nonnegative=True)

@@ -34,18 +34,17 @@ def border(i: int, j: int, /) -> npt.NDArray[np.float64]:
 def straight_borders() -> Any:
     """Three classes in the plane: borders are straight, lines of equal probability bend (S12)."""
     figure, ax = new_figure()
-    for i, j in itertools.combinations(range(3), 2):
-        ax.plot(
-            *border(i, j).T, color=GREY, linewidth=2, label="border" if (i, j) == (0, 1) else ""
-        )
+    names = ["border", "", ""]
+    for (i, j), name in zip(itertools.combinations(range(3), 2), names, strict=True):
+        ax.plot(*border(i, j).T, color=GREY, linewidth=2, label=name)
     x, y = np.meshgrid(np.linspace(-3, 3, 121), np.linspace(-3, 3, 121))
     p = softmax(np.stack([x, y], axis=-1) @ _W.T + _B)
     ax.contour(x, y, p[..., 0], levels=[0.1, 0.5, 0.9], colors=BLUE, linewidths=1)
-    ax.plot([], [], color=BLUE, linewidth=1, label="p_1 = .1, .5, .9, from left")
+    ax.plot([], [], color=BLUE, linewidth=1, label="p_1 = .1, .5, .9")
     for number, place in enumerate(((2.0, -0.4), (-0.6, 2.2), (-1.9, -1.9)), start=1):
         ax.annotate(f"class {number}", place, ha="center", weight="bold")
     steps = np.linspace([-1.0, 0.0], [1.0, 2.0], 5)
-    ax.plot(*steps.T, "o", color=ORANGE, markersize=4, label="the five points of S12")
+    ax.plot(*steps.T, "o", color=ORANGE, markersize=4, label="the five points")
     ax.set(xlim=(-3, 3), ylim=(-3, 3), xlabel="first feature", ylabel="second feature")
     ax.set_aspect("equal")
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))

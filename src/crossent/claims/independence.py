@@ -131,7 +131,7 @@ def _selected_dice() -> Numbers:
         "outcomes with sum > 8": len(chosen),
         "P(6), P(6 and 6) among them": [str(six), str(both)],
         "P(6)², if they were independent": str(six**2),
-        "nats that one die tells about the other: all throws, selected": [free, told],
+        "nats that one die tells about the other: all throws, selected": [round(free, 12), told],
     }
 
 
@@ -150,11 +150,12 @@ CLAIMS = (
             "about how the data were collected, not a theorem. It says two things: given the "
             "inputs, the labels do not depend on each other; and each label depends on its own "
             "input only. The first, demanded of all label values, *is* conditional independence, "
-            "so there the poster's word rename is fair. It says nothing about causes.\n\n"
+            'so there "rename" is fair. It says nothing about causes.\n\n'
             "It can be refuted, never proved. `crossent.inspection.row_dependence` looks at the "
             "surprisals -log p of the rows in the order of collection: are neighbouring rows "
-            "alike, is there a trend, are rows of one group alike? Each answer comes in standard "
-            "deviations of independent rows; above 4 counts as found. Independent rows pass. A "
+            "alike, is there a trend, are rows of one group alike? Each answer is a number z of "
+            "standard deviations of independent rows; above 4 counts as found. Independent rows "
+            "pass. A "
             "slow drift shows as a trend and hardly between neighbours. Groups of ten equal rows "
             "show between neighbours with 49 standard deviations, and also raise a false trend, "
             "because 3000 such rows are worth 300. After shuffling the rows a drift is invisible: "
@@ -177,7 +178,8 @@ CLAIMS = (
             "Which noise gives which model? Gaussian noise on a measured number y gives the "
             "squared loss: -log of its density is (y - μ)²/(2σ²) plus a constant. Gaussian noise "
             "on the logits, then taking the largest, gives the probit model. Independent *Gumbel* "
-            "noise on the logits, then taking the largest, gives exactly the softmax. For logits "
+            "noise (its values stay below t with probability exp(-e^-t)) on the logits, then "
+            "taking the largest, gives exactly the softmax. For logits "
             "(1, .4): softmax .6457, Gumbel .6457, Gaussian .6643."
         ),
         correction=(

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from crossent.claims.claim import Number
+from crossent.claims.claim import Claim, Number
 
-__all__ = ["Paragraph", "number_in_words", "paragraphs"]
+__all__ = ["Paragraph", "number_in_words", "paragraphs", "proved"]
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,8 @@ def number_in_words(value: Number | Any, /, *, digits: int = 10) -> str:
         pairs = zip(parts, nested, strict=True)
         return ", ".join(f"({part})" if inner else part for part, inner in pairs)
     return f"{value + 0.0:.{digits}g}"  # -0.0 + 0.0 is 0.0
+
+
+def proved(claim: Claim, /) -> str:
+    """What a claim's proof proves, in its own words; empty without one."""
+    return "" if claim.proof is None else (claim.proof.__doc__ or "").split("\n\n")[0].strip()

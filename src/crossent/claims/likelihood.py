@@ -87,7 +87,7 @@ def _logarithms_do_not_underflow() -> Numbers:
     equal("best theta by the product", int(np.argmax(products)), best)
     close("smallest sum", sums[best], -math.log(0.0022235661), rel=1e-14)
     return {
-        "the product of factors .1 is 0.0 from n": sizes[0],
+        "number of factors .1 whose product is 0.0": sizes[0],
         "log-likelihood of 1000 labels at p = .1": found,
         "best θ, by product and by sum": [float(thetas[np.argmax(products)]), float(thetas[best])],
         "product and sum there": [float(products[best]), sums[best]],
@@ -128,8 +128,9 @@ CLAIMS = (
             "b). The data are fixed; θ is what we vary. So θ must appear in the formula.\n\n"
             "Two things make it a product with one factor per row: given the inputs, labels do not "
             "influence each other, and each label depends on its own input only (S4).\n\n"
-            "A small case: three rows, three classes. The rows' labels have the probabilities "
-            ".750, .581 and .329 under the model; their product .1436 is the likelihood. It is a "
+            "A small case: W = ((1, 0), (0, 1), (-1, -1)), b = (.1, -.2, .3), three rows (-1, 0), "
+            "(0, 1), (1, 2) with the labels 3, 2, 1. Under softmax(W x + b) these labels have the "
+            "probabilities .750, .581 and .329; the product, .1436, is the likelihood. It is a "
             "probability of label vectors: summed over all 3·3·3 = 27 vectors of labels that could "
             "have been, it gives 1."
         ),
@@ -143,9 +144,10 @@ CLAIMS = (
         verdict=Verdict.QUESTION,
         answer=(
             "The product is the probability that *both* things happen: the first label is y_1 and "
-            "the second is y_2. Half of all first labels are class 1; among those, one fifth "
-            "of the second labels are class 3, because the second draw takes no notice of the "
-            "first. One fifth of a half is .5 · .2 = .1.\n\n"
+            "the second is y_2. Let the classes 1, 2, 3 have the probabilities .5, .3, .2. In half "
+            "of all pairs the first label is class 1; among those, in one fifth the second label "
+            "is class 3, because the second draw takes no notice of the first. One fifth of a half "
+            "is .5 · .2 = .1.\n\n"
             "Multiplying is exactly what independent means. Where draws do depend on each other it "
             "is wrong: if the second label is a copy of the first, the pair (1, 1) has probability "
             ".5 and not .5 · .5 = .25. Adding is always wrong here: .5 + .2 is no probability of "

@@ -184,8 +184,9 @@ CLAIMS = (
         source="chapter, section Log-Likelihood",
         verdict=Verdict.TRUE,
         answer=(
-            "True, and with finite weights it never happens: the softmax is positive, so the loss "
-            "is finite, and it is never exactly 0 either.\n\n"
+            "True, and a softmax of finite logits never lets it happen: every probability is "
+            "positive, so the loss is finite. Nor is it ever exactly 0, since no probability "
+            "reaches 1.\n\n"
             "In floats both seem to happen. softmax(0, -800) rounds to (1, 0), so the logarithm "
             "of the softmax is -inf although the true loss is 800. The remedy is not to add a "
             "small number to p (with 1e-12 the loss would be 27.6, also wrong), but to compute "

@@ -141,11 +141,14 @@ CLAIMS = (
             "Because what is compared between two classes is linear in the input. Probabilities "
             "are not linear: they are squeezed between 0 and 1. But their log-odds are\n\n"
             "    log(p_i / p_j) = (w_i - w_j)·x + (b_i - b_j),\n\n"
-            "since the normaliser of the softmax is the same for all classes and cancels. This is "
+            "where w_i is row i of W: the normaliser of the softmax is the same for all classes "
+            "and "
+            "cancels. This is "
             "linear in x plus a constant (affine), and linear in the parameters too. So the border "
             "between two classes, where their log-odds are 0, is a straight line, a plane or a "
             "hyperplane, and never bent.\n\n"
-            "Walk along a line of five points in equal steps: log(p_1/p_3) changes by the same 1.5 "
+            "Walk from (-1, 0) to (1, 2) in four equal steps, in the model of S1: log(p_1/p_3) "
+            "changes by the same 1.5 "
             "at each step. log p_1 alone changes by .873, .373, .106, .025: not linear. Statistics "
             "calls this a generalised linear model, a linear part followed by a fixed function."
         ),
@@ -164,7 +167,8 @@ CLAIMS = (
         answer=(
             "All three are right. The predicted class is the argmax over the classes of ŷ, or "
             "of the logits o: the softmax keeps their order. The definition of the loss speaks of "
-            "any pair (y, ŷ), so it needs no row number; the sum over rows does. And the softmax "
+            "any pair (y, ŷ), so it needs no row number (i); the sum over rows does. And the "
+            "softmax "
             "takes the whole vector: softmax(o)_j is the j-th entry of the result, whereas "
             "softmax(o_j) would be the softmax of one number, which is always 1.\n\n"
             "On a computer choose the class from the logits. Different logits can round to "
@@ -240,6 +244,10 @@ CLAIMS = (
             "0: softmax(800, 0) = (1, 0). A logit -inf is a class that cannot occur, with "
             "probability 0. A logit +inf, or no finite logit at all, has no softmax; the result is "
             "NaN."
+        ),
+        correction=(
+            "For finite logits the softmax is a distribution in which no class has probability 0; "
+            "it ignores a shift of all logits, and not their scale."
         ),
         check=_softmax_is_a_distribution,
     ),

@@ -13,7 +13,7 @@ from typing import Any
 
 from crossent.claims._expect import ClaimError
 from crossent.claims.claim import Claim, Verdict
-from crossent.claims.layout import number_in_words, paragraphs
+from crossent.claims.layout import number_in_words, paragraphs, proved
 from crossent.claims.outcome import Outcome, examine
 from crossent.claims.registry import all_claims, topics
 
@@ -124,7 +124,7 @@ def _section(outcome: Outcome) -> Iterator[str]:
     yield "| computed | |\n|---|---|"
     for name, value in outcome.numbers.items():
         yield f"| {_cell(name)} | {_cell(number_in_words(value, digits=_DIGITS))} |"
-    yield "\nProved with SymPy as well.\n" if claim.proof is not None else ""
+    yield f"\nProved with SymPy: {_prose(proved(claim))}\n" if claim.proof is not None else ""
 
 
 def _prose(text: str) -> str:

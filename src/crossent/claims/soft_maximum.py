@@ -84,7 +84,10 @@ def _limits() -> Numbers:
     numbers = (1.0, 5.0, 6.0)
     three = _soft(*numbers, sharpness=1e-4) - math.log(3) / 1e-4
     close("mean of three", three, 4.0, abs=1e-3)  # the variance times λ/2 = 2.3e-4 away
-    return {f"λ = {s:g}": value for s, value in shown.items()} | {
+    return {
+        "λ = 10: above 4 by": round(shown[10.0] - 4, 15),
+        "λ = -10: below 2 by": round(2 - shown[-10.0], 15),
+        "λ = 100000, infinity, -infinity": [shown[1e5], shown[math.inf], shown[-math.inf]],
         "λ = .001, less λ⁻¹ log 2": centred,
         "(1, 5, 6), λ = .0001, less λ⁻¹ log 3": three,
     }
@@ -132,7 +135,7 @@ def _soft_minimum() -> Numbers:
     close("softmax(-2, -4)", distribution[0], 1 / (1 + math.exp(-2.0)), rel=1e-14)
     return {
         "softmin(2, 4)": value,
-        "the same at λ = 10": sharper,
+        "at λ = 10: below 2 by": round(2 - sharper, 15),
         "softmin(7, 9)": float(softmin([7.0, 9.0])),
         "softmax(-2, -4), another thing": distribution.round(7).tolist(),
     }

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crossent.claims import Claim, Outcome, Verdict, examine
-from crossent.claims.layout import number_in_words, paragraphs
+from crossent.claims.layout import number_in_words, paragraphs, proved
 from crossent.cli.output import print_json, stdout
 
 __all__ = ["print_examined", "print_list", "print_records"]
@@ -102,7 +102,7 @@ def _parts(outcome: Outcome) -> Iterator[RenderableType]:
     else:
         yield Text("Computed now:")
         yield from (_number(name, value) for name, value in outcome.numbers.items())
-        yield Text(_closing(outcome), "dim")
+        yield from _closing(outcome)
     yield Text()
 
 
@@ -123,13 +123,10 @@ def _number(name: str, value: object) -> Padding:
     return Padding(Text.assemble(name, between, (text, "bold")), (0, 0, 0, 2), expand=False)
 
 
-def _closing(outcome: Outcome) -> str:
+def _closing(outcome: Outcome) -> Iterator[Text]:
     """How much was done."""
-    proofs = {
-        None: "",
-        "proved": ", and proved with SymPy",
-        "SymPy is not installed": "; for its proof: pip install 'crossent[symbolic]'",
-    }
-    return (
-        f"All compared with independent values in {outcome.seconds:.2f} s{proofs[outcome.proof]}."
-    )
+    yield Text(f"All compared with independent values in {outcome.seconds:.2f} s.", "dim")
+    if outcome.proof == "proved":
+        yield Text(f"Proved with SymPy: {proved(outcome.claim)}", "dim")
+    elif outcome.proof is not None:
+        yield Text("For the proof: pip install 'crossent[symbolic]'", "dim")
