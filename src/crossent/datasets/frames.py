@@ -195,13 +195,13 @@ def as_frame(X: Any, /) -> "polars.DataFrame":
     import polars
     import pyarrow
 
+    if isinstance(X, polars.LazyFrame):
+        return X.collect()
     names = [str(name) for name in getattr(X, "columns", ()) if not isinstance(X, dict)]
     _refuse_duplicates(names or [str(name) for name in getattr(X, "column_names", ())])
     try:
         if type(X).__module__.partition(".")[0] == "pandas":
             return polars.from_pandas(X.set_axis(names, axis=1))
-        if isinstance(X, polars.LazyFrame):
-            return X.collect()
         if isinstance(X, np.ndarray) and X.ndim == 2:
             return polars.DataFrame({f"x{j}": X[:, j] for j in range(X.shape[1])})
         return polars.DataFrame(X)

@@ -219,7 +219,8 @@ def _csr(encoded: Any) -> Any:
 
 def _in_our_words(error: ValueError) -> ValueError:
     """Text without a word that occurs twice has no terms."""
-    if "no terms remain" in str(error).lower() or "empty vocabulary" in str(error):
+    said = str(error).lower()
+    if any(words in said for words in ("no terms remain", "empty vocabulary", "< documents than")):
         message = (
             "a column of text has no sequence of words or characters in enough rows. Take it as a "
             "category (--as NAME=category), leave it out, or lower min_documents."
