@@ -214,7 +214,7 @@ def _unite(
     n: int,
 ) -> tuple[Any, ...]:
     """Left, right and order of each possible cell, the cell of each entry, and their number."""
-    values, level = (np.ones(1), 0) if order is None else np.unique(order, return_inverse=True)
+    values, level = _levels(order)
     key = (left * n + right) * len(values) + level
     size = n * n * len(values)
     if size <= max(_DENSE_KEYS * len(left), _ALWAYS_DENSE):
@@ -223,6 +223,16 @@ def _unite(
         distinct, inverse = np.unique(key, return_inverse=True)
     pair = distinct // len(values)
     return pair // n, pair % n, values[distinct % len(values)], inverse, len(distinct)
+
+
+def _levels(order: npt.NDArray[np.float64] | None) -> tuple[npt.NDArray[np.float64], Any]:
+    """Different strengths of the order effect, and the number of each entry's."""
+    if order is None:
+        return np.ones(1), 0
+    number = order.astype(np.intp)
+    if number.min() >= 0 and number.max() <= 1 and (number == order).all():  # no need to sort
+        return np.array([0.0, 1.0]), number
+    return np.unique(order, return_inverse=True)
 
 
 def _count(

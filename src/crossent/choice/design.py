@@ -25,9 +25,12 @@ import scipy.sparse as sp
 
 from crossent.choice.comparisons import Cells
 from crossent.choice.outcomes import LEFT, NEITHER, RIGHT, TIE
-from crossent.objectives.choice_sets import ChoiceSets
+from crossent.objectives.choice_sets import ChoiceSets, LocalRows
 
 __all__ = ["PairDesign"]
+
+_MAX_LOCAL = 10_000_000  # numbers in the local rows: 80 MB
+_MAX_COLUMNS = 24  # 300 products a cell
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,28 @@ class PairDesign:
     def choice_sets(self, cells: Cells) -> ChoiceSets:
         """One set per cell."""
         rows = [self._rows(cells, outcome) for outcome in self.outcomes]
-        return ChoiceSets.uniform(
-            _stack(rows, self.n_parameters), cells.counts[list(self.outcomes)]
-        )
+        stacked = _stack(rows, self.n_parameters)
+        local = None if self.n_parameters == self.n_items else self._local(cells, rows)
+        return ChoiceSets.uniform(stacked, cells.counts[list(self.outcomes)], local=local)
+
+    def _local(self, cells: Cells, rows: list[tuple[Any, Any]]) -> LocalRows | None:
+        """The rows in the columns of each cell; None where these are too many."""
+        C = len(cells.left)
+        columns = [cells.left, cells.right]
+        own = cells.left if self.order_effect == "item" else np.zeros(C, dtype=np.intp)
+        if self.order_effect is not None:
+            columns.append(self.order.start + own)
+        others = [c for c in (self.tie, self.neither) if c is not None]
+        others += range(self.covariates.start, self.covariates.stop)
+        columns += [np.full(C, c) for c in others]
+        stacked = np.array(columns)
+        if len(self.outcomes) * stacked.size > _MAX_LOCAL or len(columns) > _MAX_COLUMNS:
+            return None
+        values = np.zeros((len(self.outcomes), *stacked.shape))
+        for k, (where, what) in enumerate(rows):
+            for place, value in zip(where.T, what.T, strict=True):
+                values[k] += np.where(stacked == place, value, 0.0)
+        return LocalRows(stacked, values)
 
     def _rows(self, cells: Cells, outcome: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
         """Columns and values of one outcome's rows, each of shape (C, entries)."""

@@ -17,6 +17,7 @@ from crossent.errors import InputError
 __all__ = ["PairFit", "PairOptions", "fit_pairs"]
 
 
+_STRETCH = 1.25  # with ties or an order effect: 8 passes instead of 12 for 49,463 football matches
 _FAR_START = 3.0  # logits: further out probabilities are flat, and Newton's steps too long
 
 
@@ -170,7 +171,10 @@ def _start(
     cells: Cells,
     design: PairDesign,
 ) -> npt.NDArray[np.float64]:
-    """Where to begin: scores at hand, or the log odds of each item's wins, which spares a step."""
+    """Where to begin: scores at hand, or the log odds of each item's wins, which spares a step.
+
+    Likewise ν and a global order effect are what they would be if all items were equal.
+    """
     w = np.zeros(design.n_parameters)
     if scores is not None:
         w[: design.n_items] = np.nan_to_num(scores[kept])
@@ -180,9 +184,19 @@ def _start(
         + np.bincount(cells.right, weights=cells.counts[other], minlength=design.n_items)
         for mine, other in ((LEFT, RIGHT), (RIGHT, LEFT))
     )
-    odds = np.clip(np.log((won + 0.5) / (lost + 0.5)), -_FAR_START, _FAR_START)
-    w[: design.n_items] = odds - odds.mean()
+    odds = _log_odds(won, lost)
+    w[: design.n_items] = (1.0 if design.only_items else _STRETCH) * (odds - odds.mean())
+    left, right, ties, _ = cells.counts.sum(axis=1)
+    if design.tie is not None:
+        w[design.tie] = _log_odds(2 * ties, left + right)
+    if design.order_effect == "global":
+        there = cells.counts[:TIE] @ (cells.order == 1)
+        w[design.order] = _log_odds(there[LEFT], there[RIGHT])
     return w
+
+
+def _log_odds(won: Any, lost: Any) -> Any:
+    return np.clip(np.log((won + 0.5) / (lost + 0.5)), -_FAR_START, _FAR_START)
 
 
 def _modelled(cells: Cells, options: PairOptions) -> tuple[Cells, tuple[int, ...]]:

@@ -73,6 +73,7 @@ TRUSTED = (
     "crossent.linear_model.schema.Schema",
     "crossent.objectives.choice_sets.ChoiceSets",
     "crossent.objectives.choice_sets.Layer",
+    "crossent.objectives.choice_sets.LocalRows",
 )
 """Our types that a model file may hold. Names, because naming them needs no import.
 
