@@ -111,7 +111,7 @@ def test_shapes_that_make_no_sense_are_refused(folder):
     with pytest.raises(InputError, match=r"shape \(4,\); expected 2 axes"):
         read_array(folder / "y.npy")
     np.save(folder / "short.npy", Y[:3])
-    with pytest.raises(InputError, match="4 rows and .* 3 labels"):
+    with pytest.raises(InputError, match=r"4 rows and .* 3 labels"):
         open_arrays(folder / "x.npy", folder / "short.npy")
     with pytest.raises(DatasetError, match=r"gone\.npy"):
         read_array(folder / "gone.npy")
