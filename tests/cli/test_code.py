@@ -98,6 +98,25 @@ def test_test_rows_of_a_named_set_are_taken_unless_told_otherwise(run, run_json)
     assert record["lengths"]["n_labels"] == 150
 
 
+def test_rows_of_a_mixed_table_are_coded_with_its_pipeline(run, write_table):
+    rng = np.random.default_rng(0)
+    sizes = rng.choice(["small", "large", ""], size=200)
+    weights = rng.normal(size=200).round(2)
+    kinds = np.where((sizes == "large") ^ (weights > 1), "cat", "mouse")
+    rows = list(zip(sizes.tolist(), weights.tolist(), kinds.tolist(), strict=True))
+    write_table("pets.csv", ["size", "weight", "kind"], rows)
+    write_table("unknown.csv", ["weight", "size"], [[row[1], row[0]] for row in rows])
+    fitted = run("fit", "pets.csv", "--target", "kind", "--model", "pets.skops", "--test", "0")
+    assert fitted.exit_code == 0, fitted.stderr
+    coded = run("code", "encode", "pets.skops", "pets.csv", "--output", "pets.cel")
+    assert coded.exit_code == 0, coded.stderr
+
+    decoded = run("code", "decode", "pets.skops", "unknown.csv", "pets.cel")
+
+    assert decoded.exit_code == 0, decoded.stderr
+    assert classes_in(decoded.stdout) == kinds.tolist()
+
+
 def test_numbers_of_classes_come_back_as_numbers(run):
     assert run("fit", "digits", "--model", "d.skops").exit_code == 0
     assert run("code", "encode", "d.skops", "digits", "--output", "d.cel").exit_code == 0

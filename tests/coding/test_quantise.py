@@ -122,6 +122,28 @@ def test_equal_remainders_go_to_the_larger_probability():
     assert quantise(p, 4).tolist() == [8, 1, 5, 2]
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("q", [8, 64])
+def test_of_equal_remainders_the_larger_probabilities_go_up(q, compiled):
+    # Half of p are 1/(2q) and half 3/(2q); shares of the free q are 1/2 and 3/2, and q/2 are left.
+    k = np.random.default_rng(0).permutation([1, 3] * (q // 2))
+
+    counts = quantise_rows(k[None] / (2 * q), (2 * q).bit_length() - 1, compiled=compiled)
+
+    assert counts[0].tolist() == k.tolist()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("q", [6, 48])
+def test_of_equal_probabilities_the_first_go_up(q, compiled):
+    # Shares of 2^b - q among q: the same for all, and the remainder of 2^b by q is left.
+    bits = (2 * q).bit_length()
+    counts = quantise_rows(np.full((2, q), 1 / q), bits, compiled=compiled)
+
+    low, more = divmod(2**bits, q)
+    assert counts.tolist() == [[low + 1] * more + [low] * (q - more)] * 2
+
+
 def test_one_class_has_all_counts():
     assert quantise([1.0], 20).tolist() == [2**20]
     assert quantise([1.0], 0).tolist() == [1]
