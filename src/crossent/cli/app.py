@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from crossent.cli import texts
+from crossent.cli.calibrating import CALIBRATE, calibrate
 from crossent.cli.claims import CLAIMS, claims
 from crossent.cli.coding import CODE, code
 from crossent.cli.messages import Messages
@@ -176,6 +177,22 @@ def fit(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads to compute with [all].")
     ] = None,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Calibrate out of fold: temperature, bias-corrected, vector or matrix.",
+        ),
+    ] = None,
+    label_errors: Annotated[
+        bool, typer.Option("--label-errors", help="Look for wrong labels, with five more fits.")
+    ] = False,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Report fits to fewer rows too.")
+    ] = False,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Report intervals of the coefficients.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -184,6 +201,7 @@ def fit(
     messages = Messages(quiet=quiet)
     with one_line_errors(messages, debug=debug):
         from crossent.cli.fitting import FitRequest, run_fit
+        from crossent.cli.further import Further
         from crossent.cli.options import command_line, path_options, read_options
 
         reading = read_options(
@@ -191,7 +209,7 @@ def fit(
         )
         estimator = {
             "C": C,
-            "tol": tol,
+            "tol": min(tol, 1e-9) if intervals else tol,  # errors are those of the optimum
             "max_iter": max_iter,
             "fit_intercept": not no_intercept,
             "class_weight": class_weight and class_weight.value,
@@ -202,8 +220,9 @@ def fit(
             estimator |= path_options(Cs, cv=cv, rule="min")
         command = command_line()
         encoder = {"kinds": dict(reading.kinds), "min_frequency": min_frequency}
+        further = Further(calibrate, label_errors, learning_curve, intervals)
         request = FitRequest(
-            data, reading, encoder, test, seed, model, report, estimator, as_json, command
+            data, reading, encoder, test, seed, model, report, estimator, as_json, command, further
         )
         code = run_fit(request, messages)
     raise typer.Exit(code)
@@ -312,6 +331,7 @@ def datasets(
 
 
 app.command(help=RANK)(rank)
+app.command(help=CALIBRATE)(calibrate)
 app.command(help=PROBE)(probe)
 app.add_typer(code, name="code", help=CODE)
 app.command(help=CLAIMS)(claims)

@@ -1,12 +1,21 @@
 """``crossent fit``: from data to a saved model, an evaluation and a report."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crossent.certificate import Certificate, Status
 from crossent.cli.encoding import Encoded, encode, remember
 from crossent.cli.files import check_outputs
+from crossent.cli.further import (
+    Further,
+    calibrated,
+    calibration_record,
+    calibration_text,
+    gather_extras,
+    suspects_record,
+    suspects_text,
+)
 from crossent.cli.interrupt import PassWatcher, stop_on_interrupt
 from crossent.cli.messages import Messages
 from crossent.cli.outcome import ExitCode, shown_warnings
@@ -24,7 +33,7 @@ from crossent.datasets import Reading, open_dataset
 from crossent.inspection import Evaluation, class_frequencies, evaluate
 from crossent.linear_model import SoftmaxRegression, SoftmaxRegressionCV
 from crossent.persistence import save
-from crossent.report import ReportDetails, require_matplotlib, write_report
+from crossent.report import ReportDetails, ReportExtras, require_matplotlib, write_report
 
 __all__ = ["FitRequest", "fit_and_tell", "prepare_outputs", "run_fit"]
 
@@ -49,6 +58,8 @@ class FitRequest:
     as_json : bool
     command : str
         What was typed, for the report.
+    further : Further
+        What was asked for besides a fit.
     """
 
     data: str
@@ -61,6 +72,7 @@ class FitRequest:
     estimator: dict[str, Any]
     as_json: bool
     command: str
+    further: Further = field(default_factory=Further)
 
 
 def run_fit(request: FitRequest, messages: Messages) -> ExitCode:
@@ -83,25 +95,35 @@ def prepare_outputs(request: FitRequest, labels: str | None = None) -> None:
 
 
 def fit_and_tell(request: FitRequest, split: Split, messages: Messages) -> ExitCode:
-    """Fit, save, evaluate, report and print."""
+    """Fit, calibrate, save, evaluate, report and print."""
+    request.further.check(
+        soft=split.data.y_train.ndim == 2,
+        tested=split.data.X_test is not None,
+        reported=request.report is not None,
+    )
     with messages.moving_line("encoding"), shown_warnings(messages):
         source = _test_file(request) if split.kind == "file" else request.data
         encoded = encode(split.data, request.encoder, test_source=source or request.data)
     with shown_warnings(messages):
-        classifier = _fit(request, encoded, messages)
+        fitted = _fit(request, encoded, messages)
+        complete = fitted.certificate_.status is not Status.INTERRUPTED
+        further = request.further if complete else Further()
+        classifier = calibrated(further, fitted, encoded, messages)
     model = encoded.model(classifier)
     if request.model is not None:
         save(model, request.model)
     try:
         evaluations = _judge(classifier, encoded, messages)
+        with shown_warnings(messages):
+            extras = gather_extras(further, classifier, encoded, messages)
         if request.report is not None:
             with messages.moving_line("reporting"), shown_warnings(messages):
-                _report(request.report, model, split, encoded, request.command)
+                _report(request.report, model, split, encoded, request.command, extras)
     except KeyboardInterrupt:
         if request.model is not None:
             messages.warn(f"the model was saved as {request.model}; the rest was interrupted")
         raise
-    _print(request, split, encoded, classifier, evaluations)
+    _print(request, split, encoded, classifier, evaluations, extras)
     return _exit_code(classifier.certificate_)
 
 
@@ -140,7 +162,9 @@ def _judge(model: SoftmaxRegression, encoded: Encoded, messages: Messages) -> di
     return found
 
 
-def _report(path: Path, model: Any, split: Split, encoded: Encoded, command: str) -> None:
+def _report(
+    path: Path, model: Any, split: Split, encoded: Encoded, command: str, extras: ReportExtras
+) -> None:
     """The report takes the rows as they came: it shows them, and encodes them itself."""
     data = split.data
     write_report(
@@ -149,6 +173,7 @@ def _report(path: Path, model: Any, split: Split, encoded: Encoded, command: str
         train=(data.X_train, data.y_train),
         test=None if data.X_test is None else (data.X_test, data.y_test),
         details=ReportDetails.from_dataset(encoded.data, test_rows=split.sentence, command=command),
+        extras=extras,
     )
 
 
@@ -158,11 +183,17 @@ def _print(
     encoded: Encoded,
     classifier: Any,
     evaluations: dict[str, Evaluation],
+    extras: ReportExtras,
 ) -> None:
-    certificate = classifier.certificate_
+    certificate, calibrator = classifier.certificate_, getattr(classifier, "calibrator_", None)
     if request.as_json:
         record = _record(request, split, encoded, certificate, evaluations)
-        print_json(record | path_record(classifier))
+        record |= path_record(classifier)
+        if calibrator is not None:
+            record["calibration"] = calibration_record(calibrator)
+        if extras.out_of_fold is not None:
+            record["suspicious_labels"] = suspects_record(extras)
+        print_json(record)
         return
     console = stdout()
     rows, features = encoded.data.X_train.shape
@@ -182,6 +213,11 @@ def _print(
     console.print()
     console.print(evaluation_table(evaluations))
     console.print()
+    if calibrator is not None:
+        console.print(calibration_text(calibrator))
+        console.print()
+    for line in suspects_text(extras):
+        console.print(line)
     console.print(f"Model:  {request.model or 'not saved (no --model was given)'}")
     console.print(f"Report: {request.report or 'not written (no --report was given)'}")
 

@@ -1,6 +1,7 @@
 """How the loss falls with more rows to fit to."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from crossent.errors import InputError
 from crossent.inspection.evaluation import Evaluation, evaluate, evaluation
 from crossent.inspection.predictions import Predictions, predict_rows
 from crossent.linear_model.cross_fitting import take_rows
+from crossent.linear_model.schema import RangeWarning
 from crossent.linear_model.targets import read_targets
 
 __all__ = ["LearningCurve", "learning_curve"]
@@ -102,7 +104,11 @@ def learning_curve(
         some = take_rows(X, rows), take_rows(y, rows)
         fitted = clone(model).fit(*some)
         own.append(evaluate(fitted, *some))
-        other.append(predict_rows(fitted, *test))
+        with warnings.catch_warnings():
+            # Few rows have a narrow range; only that of all rows is news.
+            if len(rows) < len(labels):
+                warnings.simplefilter("ignore", RangeWarning)
+            other.append(predict_rows(fitted, *test))
     sizes = tuple(len(rows) for rows in chosen)
     doublings = math.log2(sizes[-1] / sizes[-2])
     with np.errstate(invalid="ignore"):  # an infinite loss makes the gain infinite or NaN

@@ -1,5 +1,6 @@
 """What clones of a classifier say about rows that they were not fitted to."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.validation import has_fit_parameter
 
 from crossent.errors import InputError
+from crossent.linear_model.schema import RangeWarning
 from crossent.linear_model.targets import Targets, read_sample_weight
 
 __all__ = ["fitted_clone", "out_of_fold", "take_rows"]
@@ -59,7 +61,10 @@ def out_of_fold(
         part = None if weight is None else weight[train]
         fitted = fitted_clone(estimator, take_rows(X, train), take_rows(y, train), part)
         _check_same_classes(fitted, targets.classes, number)
-        one = response(fitted, take_rows(X, test))
+        with warnings.catch_warnings():
+            # A fold's rows lie in the range of the data, if not in that of the other folds.
+            warnings.simplefilter("ignore", RangeWarning)
+            one = response(fitted, take_rows(X, test))
         if found is None:
             found = np.empty((n, *one.shape[1:]))
         found[test] = one
