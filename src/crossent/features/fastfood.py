@@ -18,7 +18,7 @@ from crossent.linear_maps import Fastfood, next_power_of_two
 __all__ = ["FastfoodFeatures"]
 
 _ROWS_FOR_MEDIAN = 1000  # half a million distances
-_BLOCK_NUMBERS = 2**20  # numbers of a block's products: 4 MB in float32, second-level cache
+_BLOCK_NUMBERS = 2**18  # numbers of a block's products: 4 MB in float32, second-level cache
 
 
 class FastfoodFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

@@ -186,7 +186,8 @@ class Fastfood(StructuredMap):
         B, G, _ = self._factors(parts, X.dtype)
         wide = self._padded(X, self.block_size)
         mixed = [
-            hadamard_transform(wide * B[k])[:, self.permutation[k]] for k in range(self.n_blocks)
+            np.take(hadamard_transform(wide * B[k]), self.permutation[k], axis=1)
+            for k in range(self.n_blocks)
         ]
         last = [hadamard_transform(mixed[k] * G[k]) for k in range(self.n_blocks)]
         return np.concatenate(mixed, axis=1), np.concatenate(last, axis=1)
@@ -205,8 +206,17 @@ class Fastfood(StructuredMap):
         return outside, inside
 
     def _apply(self, parts: Parts, X: FloatArray) -> FloatArray:
-        _, _, S = self._factors(parts, X.dtype)
-        return self._forward(parts, X)[1][:, : self.shape[0]] * S
+        B, G, S = self._factors(parts, X.dtype)
+        (q, _), n = self.shape, self.block_size
+        wide = self._padded(X, n)
+        image = np.empty((len(X), q), dtype=X.dtype)
+        for k in range(self.n_blocks):
+            mixed = np.take(hadamard_transform(wide * B[k]), self.permutation[k], axis=1)
+            mixed *= G[k]
+            rows = slice(k * n, min((k + 1) * n, q))
+            width = rows.stop - rows.start
+            np.multiply(hadamard_transform(mixed)[:, :width], S[rows], out=image[:, rows])
+        return image
 
     def _adjoint(self, parts: Parts, G: FloatArray) -> FloatArray:
         B, _, S = self._factors(parts, G.dtype)
