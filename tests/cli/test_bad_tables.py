@@ -1,6 +1,7 @@
 """Tables, images and votes that cannot be used: one line that names the place and the remedy."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,37 @@ def test_a_faulty_cell_of_the_test_file_is_named_by_its_line(run, mixed):
 
     assert_one_error(
         run("fit", "t.csv", "--test", "test.csv"), "test.csv: line 22, column 'size' is 'huge'"
+    )
+
+
+@pytest.fixture
+def without_tables(monkeypatch):
+    """As if polars and pyarrow were not installed."""
+    monkeypatch.setitem(sys.modules, "polars", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+
+def test_without_the_extra_numbers_are_fitted_all_the_same(run, run_json, flowers, without_tables):
+    fitted = run_json("fit", "flowers.csv", "--test", "flowers.csv", "--model", "m.skops")
+    found = run_json("evaluate", "m.skops", "flowers.csv")["evaluation"]
+
+    assert found["cross_entropy"] == fitted["test"]["cross_entropy"]
+    assert len(run("predict", "m.skops", "flowers.csv").stdout.splitlines()) == 151
+
+
+def test_without_the_extra_words_and_options_say_what_to_install(run, mixed, without_tables):
+    assert_one_error(run("fit", "t.csv"), "line 2, column 'colour'", "crossent[tables]")
+    assert_one_error(run("fit", "t.csv", "--drop", "colour"), "crossent[tables]")
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "inf", "x"])
+def test_a_model_of_numbers_refuses_new_rows_with_gaps_by_their_line(run, flower_model, cell):
+    Path("new.csv").write_text(
+        "sepal length,sepal width,petal length,petal width\n1,2,3,4\n1,2," + cell + ",4\n"
+    )
+
+    assert_one_error(
+        run("predict", "flowers.skops", "new.csv"), "new.csv: line 3, column 'petal length'"
     )
 
 

@@ -303,7 +303,7 @@ def test_a_cell_that_is_no_number_is_named_in_new_rows():
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf])
 def test_infinite_numbers_are_refused(value):
-    with pytest.raises(CellError, match="row 1, column 'x'.*infinite"):
+    with pytest.raises(CellError, match=r"row 1, column 'x'.*infinite"):
         TableEncoder().fit({"x": [1.0, value]})
 
 

@@ -9,8 +9,11 @@ CROSSENT = """\b
 Examples:
   crossent fit digits --model digits.skops --report digits.html
   crossent fit flowers.csv --target species --model flowers.skops
-  crossent evaluate flowers.skops more_flowers.csv --target species
+  crossent evaluate flowers.skops more_flowers.csv
+  crossent export flowers.skops flowers.onnx
+  crossent probe train.npy --labels y.npy --report probe.html
   crossent predict flowers.skops new_flowers.csv --output classes.csv
+  crossent calibrate flowers.skops new_flowers.csv --model flowers2.skops
   crossent rank votes.csv --left model_a --right model_b --outcome winner
   crossent code encode digits.skops digits --output digits.cel
   crossent datasets
@@ -34,6 +37,12 @@ Fit a softmax regression, certify it, test it, save it and report on it.
 Examples:
   crossent fit digits --model digits.skops --report digits.html
   crossent fit train.csv --target species --test new.csv --model m.skops
+  crossent fit matches.csv --target result --drop score --as season=category --report r.html
+  crossent fit faces.csv --target-columns happy,sad,angry --drop-unlabelled
+  crossent fit photographs --image-size 32x32 --model m.skops
+
+A table with words, dates or gaps is encoded; the output and the report say how. With --Cs the
+penalty is chosen by cross-validation.
 
 Ctrl-C ends the fit after the running pass and keeps the best model so far, marked as not
 converged; a second Ctrl-C aborts, and nothing is written.
