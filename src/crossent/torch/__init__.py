@@ -1,15 +1,20 @@
 """The softmax loss for PyTorch: a layer of a quarter-million classes without its logits.
 
 `linear_cross_entropy` is the loss of the logits X Wᵀ + b with its gradients; the logits are never
-all in memory. `explain` says how a call would be computed.
+all in memory. `LinearCrossEntropy` is the module of it, `softmax_cross_entropy` the loss of logits
+that are there already. `explain` says how a call would be computed.
 
 How the parts fit, for those who add a path::
 
     arguments.py   what the user gave → Call: flat rows, one form of target (arguments.as_call)
     plan.py        Problem → Plan: the first Path of PATHS that does not refuse
+    run.py         takes the path: the definition, an engine, or inside torch.compile an operator
+    forward.py     drops ignored rows, asks the engine, makes the outputs
     objective.py   the loss: statistics of a row → its loss; its gradient as a few numbers per row
     engine.py      the seam: an Engine computes statistics, gradients, or both in one go
-    run.py         drops ignored rows, asks the engine, lets autograd know
+    cpu.py         the engine for CPUs: blocks.py sizes, tiles.py logits, sweep.py sums over
+                   classes, gradients.py products, threads.py who does what
+    autograd.py    what autograd knows; second_order.py second derivatives; operators.py for graphs
     reference.py   the definition in plain operations: what every engine is tested against
 
 An engine sees logits and per-row numbers, and no option of the loss. To add one, write a class with
@@ -22,6 +27,8 @@ gradient at the label keep all their digits.
 """
 
 from crossent.torch.linear import explain, linear_cross_entropy
+from crossent.torch.logits import softmax_cross_entropy
+from crossent.torch.module import LinearCrossEntropy
 from crossent.torch.path import Cost, Path
 from crossent.torch.plan import PATHS, Plan
 from crossent.torch.result import LinearCrossEntropyResult
@@ -29,9 +36,11 @@ from crossent.torch.result import LinearCrossEntropyResult
 __all__ = [
     "PATHS",
     "Cost",
+    "LinearCrossEntropy",
     "LinearCrossEntropyResult",
     "Path",
     "Plan",
     "explain",
     "linear_cross_entropy",
+    "softmax_cross_entropy",
 ]

@@ -14,6 +14,7 @@ from torch import Tensor
 from crossent.errors import InputError
 from crossent.torch.call import Call, Options, Problem
 from crossent.torch.checks import check_floats, check_options, check_shape
+from crossent.torch.engine import known
 from crossent.torch.result import LinearCrossEntropyResult
 
 __all__ = ["Arguments", "as_call", "problem_of", "restored"]
@@ -24,7 +25,7 @@ class Arguments:
     """The arguments as given, with the names of `linear_cross_entropy`."""
 
     input: Tensor
-    linear_weight: Tensor
+    linear_weight: Tensor | None
     target: Tensor
     linear_bias: Tensor | None = None
     weight: Tensor | None = None
@@ -45,15 +46,14 @@ def as_call(given: Arguments, options: Options) -> tuple[Call, tuple[int, ...]]:
         If shapes, dtypes or devices do not fit, or an option is out of range.
     """
     given = _autocast(given)
-    check_floats(
-        input=given.input, linear_weight=given.linear_weight, linear_bias=given.linear_bias
-    )
-    given = _check_linear(given)
-    given = _only_classes(given)
-    options = replace(
-        options, ignore_index=-100 if given.ignore_index is None else given.ignore_index
-    )
-    check_options(options, given.linear_weight.shape[0])
+    name = "logits" if given.linear_weight is None else "input"
+    layer = {"linear_weight": given.linear_weight, "linear_bias": given.linear_bias}
+    check_floats(**{name: given.input}, **layer)
+    given = _only_classes(_check_linear(given))
+    q = _n_classes(given)
+    ignore = -100 if given.ignore_index is None else given.ignore_index
+    options = replace(options, ignore_index=ignore)
+    check_options(options, q)
     given = _shifted(given)
     rows = tuple(given.input.shape[:-1])
     n, d = math.prod(rows), given.input.shape[-1]
@@ -61,7 +61,6 @@ def as_call(given: Arguments, options: Options) -> tuple[Call, tuple[int, ...]]:
     if "accuracy" in options.compute and (labels is None or labels.shape[1] != 1):
         message = "`compute` asks for accuracy; it needs one class label a row as `target`."
         raise InputError(message)
-    q = given.linear_weight.shape[0]
     check_shape("weight", given.weight, (q,), "a weight for each class")
     check_shape("sample_weight", given.sample_weight, rows, "a weight for each row")
     call = Call(
@@ -82,36 +81,41 @@ def as_call(given: Arguments, options: Options) -> tuple[Call, tuple[int, ...]]:
 def _autocast(given: Arguments) -> Arguments:
     """Under autocast the layer's tensors take the dtype that torch.nn.functional.linear would."""
     kind = given.input.device.type
-    if not torch.is_autocast_enabled(kind) or given.input.dtype == torch.float64:
+    given_logits = given.linear_weight is None
+    if not torch.is_autocast_enabled(kind) or given.input.dtype == torch.float64 or given_logits:
         return given
     dtype = torch.get_autocast_dtype(kind)
     bias = given.linear_bias
     return replace(
         given,
         input=given.input.to(dtype),
-        linear_weight=given.linear_weight.to(dtype),
+        linear_weight=known(given.linear_weight).to(dtype),
         linear_bias=None if bias is None else bias.to(dtype),
     )
 
 
+def _n_classes(given: Arguments) -> int:
+    weight = given.linear_weight
+    return int(given.input.shape[-1] if weight is None else weight.shape[0])
+
+
 def _check_linear(given: Arguments) -> Arguments:
+    name, weight = "logits" if given.linear_weight is None else "input", given.linear_weight
     if given.input.ndim < 1:
-        message = "`input` is a number; it must have shape (..., d)."
+        message = f"`{name}` is a single number; its last dimension must be there."
         raise InputError(message)
-    if given.linear_weight.ndim != 2:
-        message = (
-            f"`linear_weight` has shape {tuple(given.linear_weight.shape)}; it must be (q, d)."
-        )
+    if weight is not None and weight.ndim != 2:
+        message = f"`linear_weight` has shape {tuple(weight.shape)}; it must be (q, d)."
         raise InputError(message)
-    q, d = given.linear_weight.shape
-    if given.input.shape[-1] != d:
+    if weight is not None and given.input.shape[-1] != weight.shape[1]:
         message = (
-            f"`input` has {given.input.shape[-1]} features and `linear_weight` {d}; "
+            f"`input` has {given.input.shape[-1]} features and `linear_weight` {weight.shape[1]}; "
             "their last dimensions must agree."
         )
         raise InputError(message)
+    q = _n_classes(given)
     if q == 0:
-        message = "`linear_weight` has no rows; there must be at least one class."
+        message = "There are no classes; there must be at least one."
         raise InputError(message)
     check_shape("linear_bias", given.linear_bias, (q,), "an intercept for each class")
     return given
@@ -133,7 +137,7 @@ def _flat(values: Tensor, n: int) -> Tensor:
 
 def _only_classes(given: Arguments) -> Arguments:
     """A call on the rows of W in `classes`, with the target renumbered."""
-    if given.classes is None:
+    if given.classes is None or given.linear_weight is None:
         return given
     q = given.linear_weight.shape[0]
     classes = _as_indices("classes", given.classes)
@@ -238,7 +242,7 @@ def _split_target(
     given: Arguments, rows: tuple[int, ...], n: int
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Labels (n, k), their probabilities (n, k), targets (n, q); what is not given is None."""
-    target, q = given.target, given.linear_weight.shape[0]
+    target, q = given.target, _n_classes(given)
     _beside(target, given.input)
     if given.target_probabilities is not None:
         labels = _as_indices("target", target)
@@ -247,6 +251,9 @@ def _split_target(
                 f"`target` has shape {tuple(target.shape)}; beside `target_probabilities` it must "
                 f"be {(*rows, 'k')}, the k classes of each row."
             )
+            raise InputError(message)
+        if labels.shape[-1] == 0:
+            message = "`target` names no class at all; its last dimension must be at least 1."
             raise InputError(message)
         shape = (*rows, labels.shape[-1])
         check_shape("target", labels, shape, "the classes of each row")
@@ -279,12 +286,12 @@ def problem_of(call: Call) -> Problem:
     others = (call.targets, call.label_probabilities, call.class_weight, call.sample_weight)
     return Problem(
         n_rows=call.input.shape[0],
-        n_features=call.input.shape[1],
-        n_classes=call.weight.shape[0],
+        n_features=0 if call.weight is None else call.input.shape[1],
+        n_classes=call.n_classes,
         dtype=str(call.input.dtype).removeprefix("torch."),
         device=call.input.device.type,
         needs_input=recording and call.input.requires_grad,
-        needs_weight=recording and call.weight.requires_grad,
+        needs_weight=recording and call.weight is not None and call.weight.requires_grad,
         needs_bias=recording and call.bias is not None and call.bias.requires_grad,
         needs_others=recording and any(x is not None and x.requires_grad for x in others),
         has_targets=call.targets is not None,

@@ -44,7 +44,7 @@ class _Loss(torch.autograd.Function):
     def forward(
         ctx: Any,
         input: Tensor,
-        weight: Tensor,
+        weight: Tensor | None,
         bias: Tensor | None,
         call: Call,
         engine: Engine,
@@ -111,7 +111,7 @@ class _Gradient(torch.autograd.Function):
     def forward(
         ctx: Any,
         input: Tensor,
-        weight: Tensor,
+        weight: Tensor | None,
         bias: Tensor | None,
         forward: Forward,
         engine: Engine,

@@ -29,6 +29,8 @@ class Sizes:
     converts: bool
     """Input in half precision, of which blocks are converted, and ∂W summed in float32."""
     threads: int
+    second_tile: bool = False
+    """Whether an option needs the logits and their exponentials at the same time."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def _fused_bytes(rows: int, sizes: Sizes, threads: int) -> int:
     """Exponentials of a block of rows, sums of each thread, converted blocks."""
     classes = _classes_for(rows, sizes, threads)
     numbers = rows * sizes.n_classes + (threads + 3) * rows * sizes.n_features
-    numbers += threads * rows * classes  # a second tile, where an option needs one
+    numbers += threads * rows * classes if sizes.second_tile else 0
     if sizes.converts:
         numbers += threads * classes * sizes.n_features + sizes.n_classes * sizes.n_features
     return numbers * sizes.item

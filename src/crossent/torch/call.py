@@ -31,7 +31,8 @@ class Call:
     Attributes
     ----------
     input : Tensor, shape (n, d)
-    weight : Tensor, shape (q, d)
+        Or the logits themselves, shape (n, q), where `weight` is None.
+    weight : Tensor, shape (q, d), or None
     bias : Tensor, shape (q,), or None
     labels : Tensor of int64, shape (n, k), or None
         k classes a row: k = 1 for class labels. `Options.ignore_index` where there is none.
@@ -47,7 +48,7 @@ class Call:
     """
 
     input: Tensor
-    weight: Tensor
+    weight: Tensor | None
     bias: Tensor | None
     labels: Tensor | None
     label_probabilities: Tensor | None
@@ -57,6 +58,11 @@ class Call:
     chosen: Tensor | None
     options: Options
 
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, q."""
+        return int(self.input.shape[1] if self.weight is None else self.weight.shape[0])
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -65,6 +71,7 @@ class Problem:
     Attributes
     ----------
     n_rows, n_features, n_classes : int
+        No features where the logits are given.
     dtype : str
         Of input and weight: "float32", "bfloat16", ...
     device : str

@@ -80,7 +80,7 @@ def check_values(call: Call) -> None:
     """Labels in range and distinct, probabilities and weights not negative; on CPUs only."""
     if call.input.device.type != "cpu":
         return
-    q = call.weight.shape[0]
+    q = call.n_classes
     if call.labels is not None:
         known = call.labels != call.options.ignore_index
         allowed = f"0…{q - 1} or ignore_index = {call.options.ignore_index}"

@@ -21,14 +21,15 @@ from crossent.torch.engine import (
 )
 from crossent.torch.gradients import LinearSums, recomputed
 from crossent.torch.sweep import RowSweep, initial_shift, largest_shift
-from crossent.torch.threads import in_threads
+from crossent.torch.threads import in_threads, led
 from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
 
 __all__ = ["CPU_ENGINE", "CpuEngine", "needs_logits_again", "sizes_of"]
 
 
-def sizes_of(logits: RowLogits) -> Sizes:
+def sizes_of(logits: RowLogits, threads: int, questions: Questions | None = None) -> Sizes:
     """What the memory of these logits' products depends on."""
+    entropy = questions is not None and questions.entropy
     kind = arithmetic_of(logits.input.dtype)
     return Sizes(
         n_rows=logits.input.shape[0],
@@ -36,7 +37,8 @@ def sizes_of(logits: RowLogits) -> Sizes:
         n_classes=logits.n_classes,
         item=8 if kind == torch.float64 else 4,
         converts=logits.input.dtype != kind,
-        threads=torch.get_num_threads(),
+        threads=threads,
+        second_tile=entropy or logits.softcap is not None,
     )
 
 
@@ -54,21 +56,16 @@ class CpuEngine:
 
     def statistics(self, logits: RowLogits, questions: Questions, budget: int | None) -> Statistics:
         """Each block of rows through all classes, tile by tile."""
-        blocks = needed_blocks(sizes_of(logits), budget)
-        tiles = Tiles(logits, blocks)
-        scratch = torch.empty((2, blocks.threads, blocks.rows * blocks.classes), dtype=tiles.dtype)
-        parts = [
-            _swept(tiles, questions, part, _scratch(tiles, scratch[0], part), scratch[1])
-            for part in blocks.row_blocks(logits.input.shape[0])
-        ]
-        return _joined([sweep.statistics() for sweep in parts])
+        threads = torch.get_num_threads()
+        return led(lambda: _statistics(logits, questions, budget, threads), threads)
 
     def gradients(
         self, logits: RowLogits, coefficients: Coefficients, needs: Needs, budget: int | None
     ) -> Gradients:
         """Block of classes by block of classes, so that ∂W is written once."""
-        tiles = Tiles(logits, needed_blocks(sizes_of(logits), budget))
-        return recomputed(tiles, coefficients, needs)
+        threads = torch.get_num_threads()
+        blocks = needed_blocks(sizes_of(logits, threads), budget)
+        return led(lambda: recomputed(Tiles(logits, blocks), coefficients, needs), threads)
 
     def statistics_and_gradients(
         self,
@@ -79,16 +76,30 @@ class CpuEngine:
         budget: int | None,
     ) -> tuple[Statistics, Gradients]:
         """Three products, or four where an option asks for the logits a second time."""
-        n = logits.input.shape[0]
-        blocks = fused_blocks(sizes_of(logits), budget)
+        n, threads = logits.input.shape[0], torch.get_num_threads()
+        blocks = fused_blocks(sizes_of(logits, threads, questions), budget)
         if blocks is None or needs_logits_again(logits, questions):
             found = self.statistics(logits, questions, budget)
             coefficients = coefficients_of(found, slice(0, n))
             return found, self.gradients(logits, coefficients, needs, budget)
-        return _fused(Tiles(logits, blocks), questions, coefficients_of, needs)
+        tiles = Tiles(logits, blocks)
+        return led(lambda: _fused(tiles, questions, coefficients_of, needs), threads)
 
 
 CPU_ENGINE = CpuEngine()
+
+
+def _statistics(
+    logits: RowLogits, questions: Questions, budget: int | None, threads: int
+) -> Statistics:
+    blocks = needed_blocks(sizes_of(logits, threads), budget)
+    tiles = Tiles(logits, blocks)
+    scratch = torch.empty((2, blocks.threads, blocks.rows * blocks.classes), dtype=tiles.dtype)
+    parts = [
+        _swept(tiles, questions, part, _scratch(tiles, scratch[0], part), scratch[1])
+        for part in blocks.row_blocks(logits.input.shape[0])
+    ]
+    return _joined([sweep.statistics() for sweep in parts])
 
 
 def _scratch(tiles: Tiles, memory: Tensor, part: slice) -> Callable[[int, int], Tensor]:
@@ -132,16 +143,16 @@ def _swept(
 ) -> RowSweep:
     """The sums of a block of rows, done again with the largest logits where that is needed."""
     own = _rows_of(questions, part)
-    shift, anchored = initial_shift(tiles, own, part)
+    start = initial_shift(tiles, own, part)
     second = _scratch(tiles, spare, part)
-    sweep = RowSweep(tiles, own, part, shift, store, second, sums)
+    sweep = RowSweep(tiles, own, part, start, store, second, sums)
     sweep.run()
-    if sweep.is_safe(anchored):
+    if sweep.is_safe(start.anchored):
         return sweep
     for total in sums or []:
         total.zero_()
-    shift = largest_shift(tiles, part, store)
-    sweep = RowSweep(tiles, own, part, shift, store, second, sums)
+    start = start._replace(shift=largest_shift(tiles, part, store))
+    sweep = RowSweep(tiles, own, part, start, store, second, sums)
     sweep.run()
     return sweep
 
@@ -164,10 +175,8 @@ def _fused(
     blocks, logits = tiles.blocks, tiles.logits
     n, d = logits.input.shape
     memory = torch.empty(blocks.rows * logits.n_classes, dtype=tiles.dtype)
-    is_rich = questions.entropy or logits.softcap is not None
-    spare = torch.empty(
-        (blocks.threads, blocks.rows * blocks.classes if is_rich else 0), dtype=tiles.dtype
-    )
+    second = blocks.rows * blocks.classes if sizes_of(logits, 1, questions).second_tile else 0
+    spare = torch.empty((blocks.threads, second), dtype=tiles.dtype)
     dense = questions.targets is not None
     sums = LinearSums(tiles, needs)
     parts = []

@@ -3,11 +3,15 @@
 import torch
 
 from crossent.torch.blocks import Blocks, Sizes, fused_blocks, needed_blocks
-from crossent.torch.call import Problem
+from crossent.torch.call import Options, Problem
 from crossent.torch.engine import Engine
 from crossent.torch.path import Cost, Path
 
 __all__ = ["CPU_BLOCKS", "CPU_RECOMPUTE"]
+
+
+def _needs_logits(options: Options) -> bool:
+    return "entropy" in options.compute or options.logit_softcap is not None
 
 
 def _cpu_sizes(problem: Problem) -> Sizes:
@@ -18,6 +22,8 @@ def _cpu_sizes(problem: Problem) -> Sizes:
         item=8 if problem.dtype == "float64" else 4,
         converts=problem.dtype in ("bfloat16", "float16"),
         threads=torch.get_num_threads(),
+        second_tile="entropy" in problem.options.compute
+        or problem.options.logit_softcap is not None,
     )
 
 
@@ -44,6 +50,8 @@ def _cpu_blocks_refusal(problem: Problem) -> str | None:
     refusal = _no_cpu_engine(problem)
     if refusal is not None:
         return refusal
+    if problem.n_features == 0:
+        return "The logits are given; there are no products to save."
     if problem.needs_gradient:
         refusal = _needs_four_products(problem)
     if refusal is None and fused_blocks(_cpu_sizes(problem), _budget(problem)) is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from crossent.torch.engine import AtClasses, Coefficients, Gradients, Needs, known
 from crossent.torch.sweep import Positions
-from crossent.torch.threads import in_threads
+from crossent.torch.threads import in_threads, over
 from crossent.torch.tiles import LOG2_E, Tiles, logits_at
 
 __all__ = ["LinearSums", "recomputed"]
@@ -65,18 +65,17 @@ class LinearSums:
         threads, chunks = self.tiles.blocks.threads, self.tiles.chunks
         first = not self._written
 
-        def visit_all(thread: int) -> None:
-            for chunk in range(thread, len(chunks), threads):
-                start, stop = chunks[chunk]
-                tile = store(chunk, thread)
-                if self.needs.weight and first:
-                    torch.mm(tile.T, scaled, out=self.weight[start:stop])
-                elif self.needs.weight:
-                    self.weight[start:stop].addmm_(tile.T, scaled)
-                if self.needs.bias:
-                    self.bias[start:stop].addmv_(tile.T, v)
+        def visit(chunk: int, thread: int) -> None:
+            start, stop = chunks[chunk]
+            tile = store(chunk, thread)
+            if self.needs.weight and first:
+                torch.mm(tile.T, scaled, out=self.weight[start:stop])
+            elif self.needs.weight:
+                self.weight[start:stop].addmm_(tile.T, scaled)
+            if self.needs.bias:
+                self.bias[start:stop].addmv_(tile.T, v)
 
-        in_threads(visit_all, threads)
+        over(len(chunks), visit, threads)
 
     def add_rank_one(self, part: slice, x: Tensor, coefficients: Coefficients) -> None:
         """Add what is at single classes, and for plain logits what is the same vector for all."""

@@ -197,7 +197,7 @@ def row_objective(call: Call) -> RowObjective:
     """The objective of a call whose rows are all in use; arithmetic in float64 on CPUs."""
     kind = torch.float64 if call.input.device.type == "cpu" else torch.float32
     like: dict[str, Any] = {"dtype": kind, "device": call.input.device}
-    options, q = call.options, call.weight.shape[0]
+    options, q = call.options, call.n_classes
     eps = options.label_smoothing
     s = _wide(call.sample_weight, torch.ones(len(call.input), **like))
     c = None if call.class_weight is None else call.class_weight.to(kind)

@@ -2,11 +2,13 @@
 
 import torch
 
+from crossent.torch.arguments import problem_of
 from crossent.torch.autograd import differentiable
 from crossent.torch.call import Call, Problem
 from crossent.torch.checks import check_values
 from crossent.torch.engine import Needs
-from crossent.torch.plan import Plan, path_named
+from crossent.torch.operators import compiled
+from crossent.torch.plan import make_plan, path_named
 from crossent.torch.reference import reference
 from crossent.torch.result import LinearCrossEntropyResult
 from crossent.torch.rows import put_back, take_rows, used_rows
@@ -14,9 +16,12 @@ from crossent.torch.rows import put_back, take_rows, used_rows
 __all__ = ["run"]
 
 
-def run(call: Call, problem: Problem, plan: Plan) -> LinearCrossEntropyResult:
+def run(call: Call) -> LinearCrossEntropyResult:
     """Outputs of the call; row outputs have shape (n,)."""
-    path = path_named(plan.path)
+    problem = problem_of(call)
+    if torch.compiler.is_compiling():
+        return _in_graph(call, problem)
+    path = path_named(make_plan(problem).path)
     if path.load is None:
         return _by_reference(call)
     needs = Needs(problem.needs_input, problem.needs_weight, problem.needs_bias)
@@ -24,9 +29,14 @@ def run(call: Call, problem: Problem, plan: Plan) -> LinearCrossEntropyResult:
     return differentiable(call, path.load(), needs, at_once=at_once)
 
 
-def _by_reference(call: Call) -> LinearCrossEntropyResult:
-    if torch.compiler.is_compiling():
+def _in_graph(call: Call, problem: Problem) -> LinearCrossEntropyResult:
+    """While a graph is being recorded; plans are made when it runs."""
+    if call.options.path == "reference" or problem.needs_others:
         return reference(call)
+    return compiled(call, Needs(problem.needs_input, problem.needs_weight, problem.needs_bias))
+
+
+def _by_reference(call: Call) -> LinearCrossEntropyResult:
     check_values(call)
     kept = used_rows(call)
     result = reference(take_rows(call, kept))

@@ -44,16 +44,17 @@ def second_order(
     """
     rows = _plain(take_rows(forward.call, forward.kept), forward)
     above = _Above(forward, grads)
-    shared = [_leaf(rows.weight), *([] if rows.bias is None else [_leaf(rows.bias)])]
+    shared = [_leaf(x) for x in (rows.weight, rows.bias) if x is not None]
     sums = [torch.zeros_like(x) for x in shared]
     inputs = []
-    size = max(1, _BLOCK_BYTES // (rows.weight.shape[0] * rows.weight.element_size()))
+    size = max(1, _BLOCK_BYTES // (rows.n_classes * rows.input.element_size()))
     for start in range(0, len(rows.input), size):
         part = slice(start, start + size)
         x = _leaf(rows.input[part])
         with torch.enable_grad():
             total = above.total(_cut(rows, part, x, shared), part)
-            firsts = torch.autograd.grad(total, [x, *shared], create_graph=True)
+            made = torch.autograd.grad(total, [x, *shared], create_graph=True)
+            firsts = _by_name(rows, made)
             inner = _inner(firsts, _of_part(cotangents, forward.kept, part))
         leaves = [x, *shared, *above.leaves]
         seconds = torch.autograd.grad(inner, leaves, allow_unused=True)
@@ -64,8 +65,9 @@ def second_order(
     whole = torch.cat(inputs) if inputs else rows.input
     if forward.kept is not None:
         whole = spread_rows(whole, forward.kept, len(forward.call.input), 0.0)
-    bias = None if rows.bias is None else sums[1]
-    return Gradients(whole, sums[0], bias), above.result()
+    weight = None if rows.weight is None else sums[0]
+    bias = None if rows.bias is None else sums[-1]
+    return Gradients(whole, weight, bias), above.result()
 
 
 def _plain(rows: Call, forward: Forward) -> Call:
@@ -95,8 +97,8 @@ def _cut(rows: Call, part: slice, x: Tensor, shared: list[Tensor]) -> Call:
     return replace(
         rows,
         input=x,
-        weight=shared[0],
-        bias=shared[1] if len(shared) > 1 else None,
+        weight=None if rows.weight is None else shared[0],
+        bias=None if rows.bias is None else shared[-1],
         labels=of(rows.labels),
         label_probabilities=of(rows.label_probabilities),
         targets=of(rows.targets),
@@ -109,13 +111,17 @@ def _of_part(cotangents: Gradients, kept: Tensor | None, part: slice) -> list[Te
     rows = cotangents.input
     if rows is not None:
         rows = rows[part] if kept is None else rows.index_select(0, kept[part])
-    rest = [cotangents.weight, cotangents.bias]
-    return [rows, *rest]
+    return [rows, cotangents.weight, cotangents.bias]
 
 
-def _inner(firsts: tuple[Tensor, ...], cotangents: list[Tensor | None]) -> Tensor:
-    pairs = zip(firsts, cotangents, strict=False)
-    terms = [(first * other).sum() for first, other in pairs if other is not None]
+def _by_name(rows: Call, made: tuple[Tensor, ...]) -> Gradients:
+    weight = None if rows.weight is None else made[1]
+    return Gradients(made[0], weight, None if rows.bias is None else made[-1])
+
+
+def _inner(firsts: Gradients, cotangents: list[Tensor | None]) -> Tensor:
+    pairs = zip(firsts, cotangents, strict=True)
+    terms = [(known(first) * other).sum() for first, other in pairs if other is not None]
     return torch.stack(terms).sum()
 
 

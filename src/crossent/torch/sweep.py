@@ -9,15 +9,16 @@ done again with the largest logit as shift.
 import itertools
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from crossent.torch.engine import Questions, Statistics
-from crossent.torch.threads import in_threads
+from crossent.torch.threads import in_threads, over
 from crossent.torch.tiles import LOG2_E, Tiles, logits_at
 
-__all__ = ["Positions", "RowSweep", "initial_shift", "largest_shift"]
+__all__ = ["Positions", "RowSweep", "Start", "initial_shift", "largest_shift"]
 
 _LARGEST_SUM = 2.0**100
 """Above, products of exponentials could overflow in float32 (largest number 2¹²⁸)."""
@@ -65,8 +66,7 @@ class RowSweep:
         Of these rows.
     part : slice
         Which rows.
-    shift : Tensor of float64, shape (rows,)
-        In nats.
+    start : Start
     store : callable
         ``store(chunk, thread)``: a contiguous tile to leave the exponentials in.
     spare : callable
@@ -80,7 +80,7 @@ class RowSweep:
         tiles: Tiles,
         questions: Questions,
         part: slice,
-        shift: Tensor,
+        start: "Start",
         store: Callable[[int, int], Tensor],
         spare: Callable[[int, int], Tensor],
         sums: list[Tensor] | None = None,
@@ -88,8 +88,9 @@ class RowSweep:
         self.tiles, self.questions, self.part = tiles, questions, part
         self.store, self.spare, self.sums = store, spare, sums
         self.x = tiles.rows(part)
-        self.shift = (shift * LOG2_E).to(tiles.dtype)[:, None]
-        n, count = len(shift), len(tiles.chunks)
+        self.label_logits = start.label_logits
+        self.shift = (start.shift * LOG2_E).to(tiles.dtype)[:, None]
+        n, count = len(start.shift), len(tiles.chunks)
         labels = questions.labels
         self.positions = None if labels is None else Positions(labels, tiles.chunks)
         self.capped = tiles.logits.softcap is not None
@@ -103,12 +104,16 @@ class RowSweep:
         """Visit every block of classes."""
         threads = self.tiles.blocks.threads
         count = len(self.tiles.chunks)
+        if self.sums is None:
+            over(count, self._visit, threads)
+            return
 
-        def visit_all(thread: int) -> None:
+        def visit_own(thread: int) -> None:
+            # Always the same blocks, in the same order: sums over classes depend on the order.
             for chunk in range(thread, count, threads):
                 self._visit(chunk, thread)
 
-        in_threads(visit_all, threads)
+        in_threads(visit_own, threads)
 
     def _visit(self, chunk: int, thread: int) -> None:
         tiles, questions = self.tiles, self.questions
@@ -157,8 +162,6 @@ class RowSweep:
         questions, tiles = self.questions, self.tiles
         shift = self.shift[:, 0].double()
         total = self.total.double().sum(dim=0)
-        labels = questions.labels
-        label_logits = None if labels is None else logits_at(tiles.logits, self.part, labels)
         found: dict[str, Tensor | None] = {}
         if questions.targets is not None:
             away = shift * questions.targets[self.part].sum(dim=1, dtype=torch.float64)
@@ -166,14 +169,14 @@ class RowSweep:
         if questions.spread is not None:
             found["spread_logit"] = self._spread_logit(questions.spread, shift)
         if questions.entropy:
-            found["mean_logit"] = self._mean_logit(total, shift, label_logits)
+            found["mean_logit"] = self._mean_logit(total, shift)
         if questions.chosen is not None:
             found["chosen_logits"] = logits_at(tiles.logits, self.part, questions.chosen)
         if questions.top_k:
             values, classes = _merged(self.top, questions.top_k)
             found["top_logits"] = (values.double() + shift[:, None]) / LOG2_E
             found["top_classes"] = classes
-        return Statistics((total.log2() + shift) / LOG2_E, label_logits, **found)
+        return Statistics((total.log2() + shift) / LOG2_E, self.label_logits, **found)
 
     def _spread_logit(self, u: Tensor, shift: Tensor) -> Tensor:
         """u·z; of plain linear logits without looking at any: x·(Wᵀu) + b·u."""
@@ -184,10 +187,10 @@ class RowSweep:
         z = (self.x * direction.to(self.x.dtype)).sum(dim=1, dtype=torch.float64) + offset
         return z / self.tiles.logits.temperature
 
-    def _mean_logit(self, total: Tensor, shift: Tensor, label_logits: Tensor | None) -> Tensor:
+    def _mean_logit(self, total: Tensor, shift: Tensor) -> Tensor:
         moment = self.moment.double().sum(dim=0)
-        if label_logits is not None:
-            t = label_logits * LOG2_E - shift[:, None]
+        if self.label_logits is not None:
+            t = self.label_logits * LOG2_E - shift[:, None]
             p = torch.exp2(t)
             total = total + p.sum(dim=1)
             moment = moment + (p * t.clamp(min=_SMALLEST_LOG2)).sum(dim=1)
@@ -222,25 +225,43 @@ def _weighted_sum(weights: Tensor, t: Tensor) -> Tensor:
     return total.double()
 
 
-def initial_shift(tiles: Tiles, questions: Questions, part: slice) -> tuple[Tensor, Tensor]:
-    """A logit of each row that is probably not far below the largest, and whether it is a label's.
+class Start(NamedTuple):
+    """Where the sums of some rows start.
+
+    Attributes
+    ----------
+    shift : Tensor of float64, shape (rows,)
+        In nats.
+    anchored : Tensor of bool, shape (rows,)
+        Whether it is the logit of a label, or of the likeliest class of a target.
+    label_logits : Tensor of float64, shape (rows, k), or None
+    """
+
+    shift: Tensor
+    anchored: Tensor
+    label_logits: Tensor | None
+
+
+def initial_shift(tiles: Tiles, questions: Questions, part: slice) -> Start:
+    """A logit of each row that is probably not far below the largest.
 
     That of its likeliest label, else of the first class; 0 where neither is finite.
     """
     first = torch.zeros((tiles.logits.input[part].shape[0], 1), dtype=torch.int64)
-    if questions.labels is not None:
+    likely = None
+    if questions.labels is not None and questions.labels.shape[1]:
         likely = logits_at(tiles.logits, part, questions.labels)
-        z = likely.amax(dim=1) if likely.shape[1] else torch.full((len(first),), -math.inf)
+        z = likely.amax(dim=1)
     elif questions.targets is not None:
         best = questions.targets[part].argmax(dim=1, keepdim=True)
         z = logits_at(tiles.logits, part, best)[:, 0]
     else:
-        z = logits_at(tiles.logits, part, first)[:, 0]
+        z = torch.full((len(first),), -math.inf, dtype=torch.float64)
     found = z.isfinite()
     if not bool(found.all()):
         z = z.where(found, logits_at(tiles.logits, part, first)[:, 0])
         z = z.where(z.isfinite(), 0.0)
-    return z, found
+    return Start(z, found, likely)
 
 
 def largest_shift(tiles: Tiles, part: slice, store: Callable[[int, int], Tensor]) -> Tensor:
@@ -249,14 +270,13 @@ def largest_shift(tiles: Tiles, part: slice, store: Callable[[int, int], Tensor]
     none = torch.zeros((len(x), 1), dtype=tiles.dtype)
     found = torch.full((tiles.blocks.threads, len(x)), -math.inf, dtype=tiles.dtype)
 
-    def visit_all(thread: int) -> None:
-        for chunk in range(thread, len(tiles.chunks), tiles.blocks.threads):
-            tile = store(chunk, thread)
-            linear = tiles.logits.weight is not None
-            weight = tiles.weight(chunk, thread) if linear else None
-            tiles.fill(tile, x, weight, chunk, none)
-            torch.maximum(found[thread], tile.amax(dim=1), out=found[thread])
+    def visit(chunk: int, thread: int) -> None:
+        tile = store(chunk, thread)
+        linear = tiles.logits.weight is not None
+        weight = tiles.weight(chunk, thread) if linear else None
+        tiles.fill(tile, x, weight, chunk, none)
+        torch.maximum(found[thread], tile.amax(dim=1), out=found[thread])
 
-    in_threads(visit_all, tiles.blocks.threads)
+    over(len(tiles.chunks), visit, tiles.blocks.threads)
     largest = found.amax(dim=0).double() / LOG2_E
     return largest.where(largest.isfinite(), 0.0)

@@ -1,21 +1,31 @@
-"""Threads that each work alone: one block of classes per thread, one core per product.
+"""Threads that each work alone: a block of classes per thread, one core per product.
 
 A product of one block is too small to be shared well by PyTorch's own threads, which meet after
-each operation. So each thread of this pool calls PyTorch with one thread, on blocks of its own; the
-caller waits. Which thread gets which block is fixed, so that results do not depend on timing.
+each operation and then wait in a loop that takes the core from others. So a call is led by a thread
+that PyTorch may not share, helped by others of the same kind, each on blocks of its own. Which
+thread gets which block is fixed: results do not depend on timing.
 """
 
+import itertools
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import TypeVar
 
 import torch
 
-__all__ = ["in_threads"]
+__all__ = ["in_threads", "led", "over"]
 
-_pools: dict[int, ThreadPoolExecutor] = {}
+T = TypeVar("T")
+
+_LEADERS = 64
+"""More calls than this at the same time wait for each other."""
+
+_pools: dict[str, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
+_own = threading.local()
 
 
 def _forget_pools() -> None:
@@ -29,43 +39,69 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pools)
 
 
-def _work_alone(barrier: threading.Barrier) -> None:
-    """Let PyTorch use this thread only; the setting belongs to the thread."""
-    torch.set_num_threads(1)
-    barrier.wait()
+def _prepare() -> None:
+    """Let PyTorch use this thread only; the setting belongs to the thread.
 
-
-def _pool(count: int) -> ThreadPoolExecutor:
-    """A pool of `count` threads that are all running and set up."""
+    The call also moves what threads to come will start with, so that is put back.
+    """
+    if getattr(_own, "ready", False):
+        return
     with _lock:
-        if count not in _pools:
-            before = torch.get_num_threads()
-            barrier = threading.Barrier(count)
-            pool = ThreadPoolExecutor(count, "crossent-torch")
-            started = [pool.submit(_work_alone, barrier) for _ in range(count)]
-            for future in started:
-                future.result()
-            # The call above also moved what threads to come will start with.
-            torch.set_num_threads(before)
-            _pools[count] = pool
-        return _pools[count]
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        restoring = threading.Thread(target=torch.set_num_threads, args=(before,))
+        restoring.start()
+        restoring.join()
+    _own.ready = True
+
+
+def _submit(kind: str, size: int, task: Callable[[], T]) -> "Future[T]":
+    """Start a task in a thread of this kind; tasks of one kind never wait for their own kind."""
+    with _lock:
+        if kind not in _pools:
+            _pools[kind] = ThreadPoolExecutor(size, f"crossent-torch-{kind}")
+        pool = _pools[kind]
+
+    def alone() -> T:
+        _prepare()
+        with torch.no_grad():
+            return task()
+
+    return pool.submit(alone)
+
+
+def led(task: Callable[[], T], threads: int) -> T:
+    """The result of a task that will use `threads` threads, from one that works alone."""
+    if threads == 1 and torch.get_num_threads() == 1:
+        with torch.no_grad():
+            return task()
+    return _submit("leader", _LEADERS, task).result()
 
 
 def in_threads(task: Callable[[int], None], count: int) -> None:
-    """Call ``task(0)`` … ``task(count - 1)`` at once, without autograd; return when all are done.
+    """Call ``task(0)`` here and ``task(1)`` … ``task(count - 1)`` at the same time elsewhere.
 
-    The first exception is raised after all have ended.
+    Returns when all are done. The first exception is raised after all have ended.
     """
-    if count == 1:
-        with torch.no_grad():
-            task(0)
-        return
-
-    def alone(number: int) -> None:
-        with torch.no_grad():
-            task(number)
-
-    futures = [_pool(count).submit(alone, number) for number in range(count)]
-    wait(futures)
+    size = max(64, os.cpu_count() or 1)
+    futures = [_submit("helper", size, partial(task, number)) for number in range(1, count)]
+    try:
+        task(0)
+    finally:
+        wait(futures)
     for future in futures:
         future.result()
+
+
+def over(count: int, visit: Callable[[int, int], None], threads: int) -> None:
+    """Call ``visit(number, thread)`` for all numbers below `count`, whoever is free next.
+
+    For visits that share nothing: what they write must not depend on the thread.
+    """
+    numbers = itertools.count()  # its next() is atomic
+
+    def work(thread: int) -> None:
+        while (number := next(numbers)) < count:
+            visit(number, thread)
+
+    in_threads(work, threads)

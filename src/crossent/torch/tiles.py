@@ -59,7 +59,8 @@ class Tiles:
 
     def rows(self, part: slice) -> Tensor:
         """Some rows of X in the dtype of the arithmetic; of given logits, the slice itself."""
-        return self.logits.input[part].to(self.dtype)
+        rows = self.logits.input[part]
+        return rows if self.logits.weight is None else rows.to(self.dtype)
 
     def weight(self, chunk: int, thread: int) -> Tensor:
         """W of a block of classes, in the dtype of the arithmetic."""
