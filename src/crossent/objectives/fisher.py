@@ -115,7 +115,7 @@ def build_fisher_metric(
     Notes
     -----
     Cost: 4·(p + q) rows, 4000 at least, of a gradient each, m·(p + q)² flops for their products
-    and (p + q)³/3 to factorise.
+    and (p + q)³/3 to factorise; 4000 rows for a diagonal.
     """
     q, n = source.n_classes, source.n_rows
     size = linear_map.n_parameters + q * fit_intercept
@@ -173,7 +173,8 @@ def _pairs(
         p = probabilities(block, W, b)
         each = (p[None] - np.eye(q)[:, None]).reshape(-1, q)
         return block, each, (p * block.sample_weight[:, None]).T.ravel()
-    m = min(source.n_rows, max(_FEW_ROWS, _ROWS_PER_PARAMETER * size))
+    wanted = _ROWS_PER_PARAMETER * size if size <= _MAX_FACTORED else 0
+    m = min(source.n_rows, max(_FEW_ROWS, wanted))
     cumulated = np.cumsum(source.sample_weight)
     steps = (np.arange(m) + rng.random()) * (cumulated[-1] / m)
     chosen = np.minimum(np.searchsorted(cumulated, steps), source.n_rows - 1)
