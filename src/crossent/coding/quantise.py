@@ -126,11 +126,11 @@ def quantise_rows(probabilities: Any, bits: int, /, *, compiled: bool) -> Counts
     if not compiled or p.ndim == 0 or p.shape[-1] == 0:
         check_distributions(xp, p, "probabilities", tolerance)
         return _quantise(p, bits)
-    from crossent.kernels.quantise import quantise_rows as fill
+    from crossent.kernels.quantise import rows_quantiser
 
     rows = np.ascontiguousarray(p).reshape(-1, p.shape[-1])
     counts = np.empty(rows.shape, dtype=np.uint32)
-    if fill(counts.dtype)(rows, bits, tolerance, counts) < 0:
+    if rows_quantiser(p.shape[-1])(rows, bits, tolerance, counts) < 0:
         return counts.reshape(p.shape)
     check_distributions(xp, p, "probabilities", tolerance)  # says what is wrong, and raises
     return _quantise(p, bits)  # a sum at the very edge of the tolerance

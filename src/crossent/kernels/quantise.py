@@ -16,7 +16,7 @@ from numba import types
 from crossent.kernels.jit import entry, inner, once
 from crossent.kernels.records import Floats
 
-__all__ = ["quantise_rows"]
+__all__ = ["rows_quantiser"]
 
 Words = npt.NDArray[np.uint32]
 
@@ -89,9 +89,8 @@ def _break_ties(p: Floats, remainder: Floats, rank: Floats) -> None:
                 rank[j] += 1.0
 
 
-@inner(exact=True)
 def _few_classes(P: Floats, bits: Any, tolerance: float, counts: Words) -> Any:
-    """Rows side by side."""
+    """Fill `counts`, rows side by side; the first row that is no distribution, or -1."""
     n, q = P.shape
     p = np.ones((q, _SIDE_BY_SIDE))
     whole, remainder, rank = np.empty_like(p), np.empty_like(p), np.empty_like(p)
@@ -135,9 +134,8 @@ def _round_up_by_bins(p: Floats, remainder: Floats, left: Any, bins: Any, c: Wor
         c[j] += np.uint32(1)
 
 
-@inner(exact=True)
 def _many_classes(P: Floats, bits: Any, tolerance: float, counts: Words) -> Any:
-    """Row by row."""
+    """Fill `counts` row by row; the first row that is no distribution, or -1."""
     n, q = P.shape
     free = float((1 << bits) - q)
     remainder, bins = np.empty(q), np.empty(_BINS, np.int64)
@@ -162,16 +160,26 @@ def _many_classes(P: Floats, bits: Any, tolerance: float, counts: Words) -> Any:
     return -1
 
 
-def _quantise_rows(P: Floats, bits: Any, tolerance: Any, counts: Words) -> Any:
-    """Fill `counts`; the first row that is no distribution within `tolerance`, or -1."""
-    if P.shape[1] <= _FEW_CLASSES:
-        return _few_classes(P, bits, tolerance, counts)
-    return _many_classes(P, bits, tolerance, counts)
+def rows_quantiser(n_classes: int) -> Callable[..., int]:
+    """What fills counts from rows of probabilities; for few and for many classes another one.
+
+    It takes P (n, q), bits, tolerance and counts (n, q), and gives the number of the first row that
+    is no distribution within the tolerance, or -1.
+    """
+    dtype = np.dtype(np.uint32)
+    return _for_few(dtype) if n_classes <= _FEW_CLASSES else _for_many(dtype)
 
 
 @once
-def quantise_rows(dtype: np.dtype[Any]) -> Callable[..., int]:
-    """The quantiser of rows of probabilities, compiled for counts of 32 bits."""
+def _for_few(dtype: np.dtype[Any]) -> Callable[..., int]:
+    return entry(_few_classes, _signature(), dtype, exact=True)
+
+
+@once
+def _for_many(dtype: np.dtype[Any]) -> Callable[..., int]:
+    return entry(_many_classes, _signature(), dtype, exact=True)
+
+
+def _signature() -> Any:
     rows, counts = (types.Array(kind, 2, "C") for kind in (types.float64, types.uint32))
-    signature = types.int64(rows, types.int64, types.float64, counts)
-    return entry(_quantise_rows, signature, dtype, exact=True)
+    return types.int64(rows, types.int64, types.float64, counts)
