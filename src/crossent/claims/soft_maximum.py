@@ -195,8 +195,8 @@ CLAIMS = (
             "tends to 0 for d to infinity without reaching it. So it lies in (0, log 2], largest "
             "for equal numbers.\n\n"
             "To compute it, do not subtract max from RealSoftMax: in floats that gives 0 from d = "
-            "34 on. log1p(exp(-d)) keeps all digits down to d = 745. It is also the loss of the "
-            "likelier of two classes whose logits differ by d."
+            "34 on. log1p(exp(-d)) stays right down to the smallest floats, d = 745. It is also "
+            "the loss of the likelier of two classes whose logits differ by d."
         ),
         check=_size_of_the_gap,
         proof=_proofs.gap_of_two,
@@ -208,7 +208,7 @@ CLAIMS = (
         source="exercise 5.3; forum",
         verdict=Verdict.EXERCISE,
         answer=(
-            "Use 5.1 for the numbers λa and λb, then divide by λ > 0, which keeps the sign:\n\n"
+            "Use S38 for the numbers λa and λb, then divide by λ > 0, which keeps the sign:\n\n"
             "    RealSoftMax(λa, λb) > max(λa, λb) = λ max(a, b).\n\n"
             "The gap is λ⁻¹ log(1 + e^{-λ|a-b|}), at most λ⁻¹ log 2. The larger λ, the closer to "
             "the maximum. Where λ > 0 is used: for negative λ, max(λa, λb) = λ min(a, b), and "
