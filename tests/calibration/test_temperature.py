@@ -8,6 +8,7 @@ import scipy.optimize
 from hypothesis import given as drawn_by
 from hypothesis import settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.special import logsumexp, softmax
 
 from crossent.calibration import CalibrationWarning, fit_temperature
@@ -31,9 +32,16 @@ def test_the_temperature_that_makes_odds_of_e4_right_seven_times_in_ten():
     error = 1 / math.sqrt(10 * 16 * 0.21)
     assert found.hessian_standard_error == pytest.approx(error, rel=1e-12)
     assert found.standard_error == pytest.approx(error, rel=1e-12)
+    assert found.temperature_standard_error == pytest.approx(
+        error * found.temperature**2, rel=1e-12
+    )
     entropy = -(0.7 * math.log(0.7) + 0.3 * math.log(0.3))
     assert found.log_loss_after == pytest.approx(entropy, rel=1e-13)
-    assert found.log_loss_before == pytest.approx(math.log1p(math.exp(-4)) + 0.3 * 4, rel=1e-13)
+    before = math.log1p(math.exp(-4)) + 0.3 * 4
+    assert found.log_loss_before == pytest.approx(before, rel=1e-13)
+    ratio = 2 * 10 * (before - entropy)
+    assert found.likelihood_ratio == pytest.approx(ratio, rel=1e-12)
+    assert found.p_value == pytest.approx(stats.chi2.sf(ratio, 1), rel=1e-10)
 
 
 def test_hard_labels_give_the_true_temperature_within_two_standard_errors(drawn):

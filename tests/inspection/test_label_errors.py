@@ -153,15 +153,14 @@ def test_a_class_without_rows_is_nobodys_true_class():
     assert np.isfinite(found.joint).all()
 
 
-def test_equal_probabilities_of_a_class_reach_their_own_mean():
-    # The mean of three 0.7 is 0.7 or a rounding above it.
-    p = np.tile([0.7, 0.3], (3, 1))
+@pytest.mark.parametrize("n", [3, 6, 7, 10, 11])
+def test_equal_probabilities_of_a_class_reach_their_own_mean(n):
+    # The mean of n equal numbers may be rounded to above them; for one of these shares it is.
+    for share in (0.1, 0.2, 0.3, 0.6, 0.7, 0.9):
+        p = np.tile([share, 1 - share], (n, 1))
+        rows = Predictions.from_log_probabilities(np.log(p), [0] * n, classes=[0, 1])
 
-    found = confident_joint(
-        Predictions.from_log_probabilities(np.log(p), [0, 0, 0], classes=[0, 1])
-    )
-
-    assert found.counts[0, 0] == 3
+        assert confident_joint(rows).counts[0, 0] == n
 
 
 def test_text_labels_weights_and_soft_targets_go_through():
