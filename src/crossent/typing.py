@@ -5,7 +5,7 @@ Shapes: n rows, d features, q classes, p coefficients.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -222,6 +222,14 @@ class Objective(Protocol):
         self, w: npt.NDArray[np.float64], /
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate]:
         """`w` with its unpenalised part made optimal, the gradient and the certificate there."""
+
+
+@runtime_checkable
+class ProvesDecrements(Protocol):
+    """An objective whose certificates do not depend on the gradient's units."""
+
+    def provable_gap(self, value: float, decrement: float, /) -> float:
+        """The relative gap that `certify` may prove where half the Newton decrement is this."""
 
 
 Callback: TypeAlias = Callable[[TracePoint, npt.NDArray[np.float64]], bool | None]

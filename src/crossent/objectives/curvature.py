@@ -158,10 +158,11 @@ def exact_hessian(
     rows = max(1, _CHUNK // max(size, 1))
 
     def part_sum(part: slice) -> npt.NDArray[np.float64]:
-        total = np.zeros((size, size))
-        for start in range(part.start, part.stop, rows):
-            chunk = slice(start, min(start + rows, part.stop))
-            total -= _label_covariance(p[chunk], features[chunk], weight[chunk])
+        starts = range(part.start, part.stop, rows)
+        chunks = [slice(start, min(start + rows, part.stop)) for start in starts]
+        total = _label_covariance(p[chunks[0]], features[chunks[0]], weight[chunks[0]])
+        for chunk in chunks[1:]:
+            total += _label_covariance(p[chunk], features[chunk], weight[chunk])
         return total
 
     return _added_up(m, float(m) * size**2, n_threads, part_sum)
@@ -170,15 +171,15 @@ def exact_hessian(
 def _label_covariance(
     p: FloatArray, features: FloatArray, weight: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Minus the sum of `exact_hessian` over a chunk of rows."""
+    """The sum of `exact_hessian` over a chunk of rows."""
     (m, q), k = p.shape, features.shape[1]
     root = np.sqrt(weight).astype(p.dtype)[:, None]
     weighted = root * p
     outer = (weighted[:, :, None] * features[:, None, :]).reshape(m, q * k)
-    result = _square(outer)
+    result = np.negative(outer.T @ outer, dtype=np.float64)
     for j in range(q):
         part = slice(j * k, (j + 1) * k)
-        result[part, part] -= _square(np.sqrt(p[:, j])[:, None] * root * features)
+        result[part, part] += _square(np.sqrt(p[:, j])[:, None] * root * features)
     return result
 
 

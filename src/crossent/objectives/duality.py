@@ -12,10 +12,11 @@ so that Σ s_i p̃_i = p̄ - ρ = ȳ and r ≥ 0. The entropy is concave, H(p̃_
 A feasible dual point may be paired with rows shifted by any c: G̃ = Σ s_i (p̃_i - y_i)(x_i - c)ᵀ
 = G - ρcᵀ + E with ‖E‖ ≤ ε √2 max_i ‖x_i - c‖. Together
 
-    gap ≤ (‖G - ρcᵀ + λW‖ + ‖E‖)²/(2λ) + ρ·(b + Wc) + ‖E‖‖W‖ + ε (Σ s_i H(p_i) - H(r)) + ε ω,
+    gap ≤ (‖G - ρcᵀ + λW‖ + ‖E‖)²/(2λ) + ρ·(b + Wc) + ⟨E, W⟩ + ε (Σ s_i H(p_i) - H(r)) + ε ω,
 
-where ω bounds Σ s_i (p_i - r)·offset_i by the widest row of the offset. An intercept step that
-stopped early thus costs of the order of ε, instead of making the certificate wrong.
+where ⟨E, W⟩ ≤ ε √2 Σ_k ‖W_k‖ h_k, W_k being the column and h_k half the range of feature k, and
+ω bounds Σ s_i (p_i - r)·offset_i by the widest row of the offset. An intercept step that stopped
+early thus costs of the order of ε, instead of making the certificate wrong.
 
 Where W = Φ(θ) with a linear Φ and the penalty is (λ/2)‖θ‖², the same holds with Φᵀ(G), θ and
 ‖Φ‖‖E‖ in place of G, W and ‖E‖: the quadratic that is minimised is one in θ.
@@ -107,18 +108,19 @@ def duality_gap(
     if not epsilon < 1:
         return math.inf, math.inf
     lowest, highest = column_range
-    centre, radius = (lowest + highest) / 2, float(np.linalg.norm(highest - lowest)) / 2
+    centre, half = (lowest + highest) / 2, (highest - lowest) / 2
     centred = plain - inner.pull_back(np.outer(residual, centre))
     norm = float(np.linalg.norm(centred))
     exact = norm**2 / (2 * penalty)
     if epsilon == 0:
         return exact, 0.0
     mixed = np.maximum(mean - residual / epsilon, 0.0)
-    error = epsilon * math.sqrt(2) * radius * inner.norm
+    error = epsilon * math.sqrt(2) * float(np.linalg.norm(half)) * inner.norm
+    moved = epsilon * math.sqrt(2) * float(np.linalg.norm(W, axis=0) @ half)
     slack = (
         (2 * norm + error) * error / (2 * penalty)
         + float(residual @ (b + W @ centre))
-        + error * float(np.linalg.norm(inner.theta))
+        + moved
         + epsilon * (float(sums.entropy) - _entropy(mixed) + offset_width)
     )
     return exact + max(slack, 0.0), max(slack, 0.0)

@@ -111,7 +111,7 @@ class TwoLevelMetric:
     intercept_scale : ndarray or None, shape (q,)
         For very many classes: the diagonal model of the Hessian in b.
     cost : float
-        Of building it, in passes over the data; not accounted for.
+        Of building it, in passes over the data.
     """
 
     n_classes: int
@@ -219,7 +219,7 @@ def build_metric(
     if is_exact(q, d, fit_intercept, choice):
         metric = _newton(block, p, centre, penalty, n_rows, n_threads)
         return replace(metric, cost=0.0) if choice == "exact" else metric
-    return _two_level(block, p, weight, centre, penalty, leading, rng, previous, n_threads)
+    return _two_level(block, p, weight, centre, penalty, leading, rng, n_rows, previous, n_threads)
 
 
 def _definite(penalty: float, variance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -261,6 +261,7 @@ def _two_level(
     penalty: float,
     leading: int,
     rng: np.random.Generator,
+    n_rows: int,
     previous: TwoLevelMetric | None,
     n_threads: int | None,
 ) -> TwoLevelMetric:
@@ -284,7 +285,18 @@ def _two_level(
     features = _features_in(block.X, span, centre)
     hessian = exact_hessian(p, features, block.sample_weight, n_threads)
     add_flat_curvature(hessian, (span.T * ridge) @ span, q, centre is not None)
-    return TwoLevelMetric(q, d, centre, inverse, span, factorise(hessian, block.X.dtype))
+    cost = _passes_of(block.X, q, len(hessian), n_rows)
+    factor = factorise(hessian, block.X.dtype)
+    return TwoLevelMetric(q, d, centre, inverse, span, factor, cost=cost)
+
+
+def _passes_of(X: Any, q: int, size: int, n_rows: int) -> float:
+    """Flops of both levels from rows X, the second of `size` columns, in passes over all rows."""
+    m, d = X.shape
+    nonzeros = X.nnz / max(m, 1) if sp.issparse(X) else d
+    first = m * float(nonzeros) * d + 4.0 * d**3 if d <= _MAX_DENSE_FEATURES else 0.0
+    passes = (first + float(m) * size**2 + size**3) / (4.0 * n_rows * max(nonzeros, 1) * q)
+    return float(passes)
 
 
 def _both_levels(

@@ -9,6 +9,7 @@ at every step, this is Newton's method.
 import math
 import time
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,15 @@ import numpy.typing as npt
 from crossent.certificate import Certificate, Status, TracePoint
 from crossent.solvers.line_search import Point, search
 from crossent.solvers.solution import Solution
-from crossent.typing import Callback, FloatArray, Metric, Objective
+from crossent.typing import Callback, FloatArray, Metric, Objective, ProvesDecrements
 
 __all__ = ["minimise"]
 
 _SAFETY = 0.8  # certify when the unproven relative gap is below this share of tol
 _SMALL_VALUE = 1e-3  # below it decrements are judged absolutely: separable data drive f to 0
 _LAST_MARGIN = 1e-4  # if certificates still fail below this share of tol, rounding is to blame
+_COARSE = 1e-10  # resolution above which there may be better arithmetic to go over to
+_STALLED_COARSE = 4
 _STALLED = 12  # steps without a better gap before rounding is blamed
 _MAX_SCALE = 10.0
 _LONG = 1_000_000  # coefficients; pairs of more are kept in float32
@@ -31,20 +34,36 @@ _FEWEST_PAIRS = 5
 _GOOD_RATIO = 0.25  # an exact metric is renewed unless a step shrinks the decrement this much
 _COST_OF_STEP = 20.0  # passes that building an exact metric may cost for each step it serves
 _LONGEST_WAIT = 8
+_SETTLED = 1e-4
 _SAMPLED_WAIT = 3  # steps that L-BFGS gets to mend the noise of a sampled exact metric
+_WINDOW = 10  # steps over which the fall of the gap is judged
 _MODEL_WAITS = (3, 12, 60)  # steps between renewals of an inexact metric; then the last again
 
 
 @dataclass
+class _Pair:
+    """A step, the change of the gradient along it, their product, and the metric's ``H₀⁻¹ change``.
+
+    The last is None for long vectors: solving again takes less than keeping it.
+    """
+
+    step: FloatArray
+    change: FloatArray
+    curvature: float
+    solved: npt.NDArray[np.float64] | None = None
+
+
+@dataclass
 class _Memory:
-    """The last `size` pairs of step and change of gradient.
+    """The last `size` pairs.
 
     Very long ones are kept in float32, and no more of them than fit `_PAIR_BYTES`: reading them
     would take longer than the pass. What they make is a direction, not a value.
     """
 
     size: int
-    pairs: list[tuple[FloatArray, FloatArray, float]] = field(default_factory=list)
+    pairs: list[_Pair] = field(default_factory=list)
+    solved: npt.NDArray[np.float64] | None = None  # of the last gradient that came to `direction`
 
     def remember(self, old: Point, new: Point) -> None:
         step, change = new.w - old.w, new.gradient - old.gradient
@@ -53,33 +72,69 @@ class _Memory:
         if curvature > 1e-14 * float(np.linalg.norm(step) * np.linalg.norm(change)):
             kind = _kind(len(step))
             short: FloatArray = step.astype(kind, copy=False)
-            self.pairs.append((short, change.astype(kind, copy=False), curvature))
+            self.pairs.append(_Pair(short, change.astype(kind, copy=False), curvature))
             most = max(_FEWEST_PAIRS, int(_PAIR_BYTES / (2 * short.nbytes)))
             del self.pairs[: -min(self.size, most) or None]
+
+    def forget(self) -> None:
+        self.pairs.clear()
 
     def direction(
         self, gradient: npt.NDArray[np.float64], metric: Metric
     ) -> npt.NDArray[np.float64]:
-        """``-H gradient`` with H the inverse Hessian of the recursion. Cost: 4·size·p flops."""
+        """``-H gradient`` with H the inverse Hessian of the recursion.
+
+        Cost: one solve in the metric and 6·size·p flops; for long vectors, two solves.
+        """
+        if not self.pairs:
+            self.solved = metric.solve(gradient)
+            return -self.solved
         kind = _kind(len(gradient))
-        remainder: FloatArray = gradient.astype(kind)
+        remainder: Any = gradient.astype(kind)
         shares = []
-        for step, change, curvature in reversed(self.pairs):
-            share = float(step @ remainder) / curvature
-            remainder -= kind(share) * change
+        for pair in reversed(self.pairs):
+            share = float(pair.step @ remainder) / pair.curvature
+            remainder -= kind(share) * pair.change
             shares.append(share)
-        result: FloatArray = metric.solve(remainder.astype(np.float64, copy=False))
-        if self.pairs:
-            # The metric's scale corrected along the last step, as Shanno and Phua (Math. Program.
-            # 14, 1978) scale the identity: half the line searches took a second pass without it.
-            _, change, curvature = self.pairs[-1]
-            wide = change.astype(np.float64, copy=False)
-            scale = curvature / float(wide @ metric.solve(wide))
-            result *= min(max(scale, 1 / _MAX_SCALE), _MAX_SCALE)
+        shares.reverse()
+        result: Any = self._first_model(gradient, remainder, shares, metric)
         result = result.astype(kind, copy=False)
-        for (step, change, curvature), share in zip(self.pairs, reversed(shares), strict=True):
-            result += kind(share - float(change @ result) / curvature) * step
-        return -result.astype(np.float64, copy=False)
+        for pair, share in zip(self.pairs, shares, strict=True):
+            result += kind(share - float(pair.change @ result) / pair.curvature) * pair.step
+        return -np.asarray(result, dtype=np.float64)
+
+    def _first_model(
+        self,
+        gradient: npt.NDArray[np.float64],
+        remainder: FloatArray,
+        shares: list[float],
+        metric: Metric,
+    ) -> FloatArray:
+        """The remainder solved for in the metric, in the scale of the last step.
+
+        Shanno and Phua (Math. Program. 14, 1978) scale the identity so: half the line searches took
+        a second pass without it.
+        """
+        newest = self.pairs[-1]
+        if _kind(len(gradient)) is np.float32:
+            wide = newest.change.astype(np.float64)
+            along = float(wide @ metric.solve(wide))
+            result = metric.solve(remainder.astype(np.float64))
+        else:
+            solved = metric.solve(gradient)
+            if newest.solved is None and self.solved is not None:
+                # `change` is this gradient less the last; so is what solves for it.
+                newest.solved = solved - self.solved
+            self.solved = solved
+            result = solved.copy()
+            for pair, share in zip(self.pairs, shares, strict=True):
+                if pair.solved is None:
+                    pair.solved = metric.solve(np.asarray(pair.change, dtype=np.float64))
+                result -= share * pair.solved
+            along = float(newest.change @ np.asarray(newest.solved))
+        scale = newest.curvature / along if along > 0 else 1.0
+        result *= min(max(scale, 1 / _MAX_SCALE), _MAX_SCALE)
+        return result
 
 
 def _kind(length: int) -> type[np.float32] | type[np.float64]:
@@ -111,7 +166,9 @@ class _Run:
         self.builds = self.iterations = self.age = 0
         self.gaps: list[float] = []
         self.slopes: list[float] = []
+        self.drop_when_built = math.inf  # predicted by the metric when it was new, over the value
         self.margin = _SAFETY
+        self.caution = 1.0  # factor on what the objective hopes to prove
         self.started = time.perf_counter() - spent[1]
         self.first_pass = objective.passes - spent[0]
         self.trace: list[TracePoint] = []
@@ -151,29 +208,56 @@ class _Run:
             self.metric = self.objective.metric(here.w, self.rng)
             self.builds += 1
             self.age = 0
-            self.pairs.pairs.clear()
+            self.pairs.forget()
         return self.pairs.direction(here.gradient, self.metric)
 
     def _is_stale(self, metric: Metric) -> bool:
         if metric.quality == "model":
-            return self.age >= _MODEL_WAITS[min(self.builds - 1, len(_MODEL_WAITS) - 1)]
+            wait = _MODEL_WAITS[min(self.builds - 1, len(_MODEL_WAITS) - 1)]
+            return self.age >= wait and self._remaining() > metric.cost
         wait = min(max(1, round(metric.cost / _COST_OF_STEP)), _LONGEST_WAIT)
         if metric.quality == "sampled":
+            if self.drop_when_built < _SETTLED:
+                return False  # the Hessian changes no more; another sample would be no better
             wait = max(wait, _SAMPLED_WAIT)
         slow = len(self.slopes) < 2 or self.slopes[-1] < _GOOD_RATIO * self.slopes[-2]
         return self.age >= wait and slow
 
+    @property
+    def _has_good_metric(self) -> bool:
+        """Whether the metric is the Hessian, up to sampling: its decrements are believed."""
+        return self.metric is not None and self.metric.quality != "model"
+
+    def _remaining(self) -> float:
+        """Steps to the end, if the gap goes on falling as over the last ones."""
+        now, before = self.gaps[-_WINDOW:], self.gaps[-2 * _WINDOW : -_WINDOW]
+        if not before or not min(now) < min(before) < math.inf:
+            return math.inf
+        rate = math.log(min(before) / min(now)) / _WINDOW
+        return max(math.log(min(now) / (self.margin * self.tol)), 0.0) / rate
+
     def gap(self, here: Point, slope: float) -> float:
-        """The objective's gap formula; without one, ``½ gᵀ H⁻¹ g`` over the value."""
+        """The objective's gap formula; without one, ``½ gᵀ H⁻¹ g`` over the value.
+
+        Less where the objective may prove less.
+        """
         gap = self.objective.relative_gap(here.value, here.gradient)
-        return -slope / 2 / max(abs(here.value), _SMALL_VALUE) if math.isnan(gap) else gap
+        if math.isnan(gap):
+            return -slope / 2 / max(abs(here.value), _SMALL_VALUE)
+        if self._has_good_metric and isinstance(self.objective, ProvesDecrements):
+            proved = self.objective.provable_gap(here.value, -slope / 2)
+            return min(gap, self.caution * proved)
+        return gap
 
     def rounding_hides(self, slope: float, noise: float) -> bool:
         """Whether the predicted decrease is noise, and the gap has long stopped falling."""
-        if -slope > 10 * noise or len(self.gaps) <= _STALLED:
+        # A good metric gets to rounding in a few steps; a mere model may rest on the way.
+        coarse = self.objective.resolution > _COARSE
+        patience = _STALLED_COARSE if coarse and self._has_good_metric else _STALLED
+        if -slope > 10 * noise or len(self.gaps) <= patience:
             return False
         # Written so that a gap that is infinite from first to last counts as stalled.
-        return not min(self.gaps[-_STALLED:]) < 0.5 * min(self.gaps[:-_STALLED])
+        return not min(self.gaps[-patience:]) < 0.5 * min(self.gaps[:-patience])
 
     def certify(self, here: Point) -> tuple[Point, Certificate]:
         w, gradient, certificate = self.objective.certify(here.w)
@@ -188,7 +272,7 @@ class _Run:
     def resume(self, here: Point) -> Point | None:
         """What to try when rounding stops a search: the metric alone, then better arithmetic."""
         if self.pairs.pairs and self.margin >= _LAST_MARGIN:
-            self.pairs.pairs.clear()
+            self.pairs.forget()
             return here
         if not self.objective.refine():
             return None
@@ -271,6 +355,8 @@ def minimise(
         direction = run.direction(here)
         slope = float(here.gradient @ direction)
         run.slopes.append(slope)
+        if run.age == 0:
+            run.drop_when_built = -slope / 2 / max(abs(here.value), _SMALL_VALUE)
         run.gaps.append(run.gap(here, slope))
         if run.gaps[-1] <= run.margin * tol:
             solution = _certified(run, here, slope)
@@ -302,5 +388,9 @@ def _certified(run: _Run, here: Point, slope: float) -> Solution | None:
         return run.finish(point, certificate, Status.CONVERGED)
     if certificate.kind == "stationary" and run.gap(point, slope) <= run.tol:
         return run.finish(point, certificate, Status.STATIONARY)
-    run.margin /= 10
+    formula = run.objective.relative_gap(here.value, here.gradient)
+    if formula > run.margin * run.tol:  # only what the objective hoped for was below
+        run.caution *= 10
+    else:
+        run.margin /= 10
     return None
