@@ -97,12 +97,16 @@ bench: $(BENCH_VENV)/.made  ## all benchmarks with the peers, tables and figure:
 	$(BENCH_RUN).table
 	$(BENCH_RUN).figure
 	$(BENCH_VENV)/main/bin/python -m benchmarks.coding
+	$(BENCH_VENV)/main/bin/python -m benchmarks.structured
+	$(BENCH_VENV)/main/bin/python -m benchmarks.structured_table
 
 bench-quick: $(BENCH_VENV)/.made  ## a selection in under five minutes; README and docs stay as they are
 	$(BENCH_RUN).run --quick $(BENCH)
 	$(BENCH_RUN).table benchmarks/results/softmax_regression_quick.json --print
 	OPENBLAS_NUM_THREADS=1 $(BENCH_VENV)/choice/bin/python -m benchmarks.choice --quick
 	$(BENCH_VENV)/choice/bin/python -m benchmarks.choice_table benchmarks/results/choice_quick.json --print
+	$(BENCH_VENV)/main/bin/python -m benchmarks.structured --quick
+	$(BENCH_VENV)/main/bin/python -m benchmarks.structured_table benchmarks/results/structured_quick.json --print
 
 clean:
 	rm -rf $(VENV) $(TORCH_VENV) $(BENCH_VENV) demo .pytest_cache .mypy_cache .ruff_cache

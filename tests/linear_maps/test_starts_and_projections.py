@@ -17,6 +17,7 @@ from crossent.linear_maps import (
     Monarch,
     Toeplitz,
     ToeplitzLike,
+    is_faster_than_dense,
     make_map,
 )
 
@@ -203,6 +204,21 @@ def test_bytes_count_what_is_not_learnt_too():
     # S in float32; B as int8, G as float64 and the permutation as int32, 1024 of each.
     assert made.bytes(np.float32) == 4 * 10 + 1024 * (1 + 8 + 4)
     assert Dense((10, 784)).bytes(np.float64) == 8 * 7840
+
+
+def test_the_estimate_of_what_is_faster_knows_the_clear_cases(maps):
+    small, large = (10, 784), (2048, 2048)
+    for rows in (1, 256, 4096):
+        for kind, linear_map in maps((7, 20)).items():
+            assert not is_faster_than_dense(linear_map, rows), kind
+    rng = np.random.default_rng(0)
+    for name in ("fastfood", "circulant", "toeplitz", "toeplitz_like", "quaternion", "phm"):
+        assert not is_faster_than_dense(make_map(name, small, rng=rng), 256), name
+    for name in ("fastfood", "circulant", "toeplitz", "monarch", "block_diagonal"):
+        assert is_faster_than_dense(make_map(name, large, rng=rng), 256), name
+    # What only saves parameters is never faster, and dense is not faster than dense.
+    assert not is_faster_than_dense(PHM(large, 8), 4096)
+    assert not is_faster_than_dense(Dense(large), 4096)
 
 
 @pytest.mark.parametrize("name", MAP_NAMES)

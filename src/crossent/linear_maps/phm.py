@@ -1,5 +1,6 @@
 """Parametrised hypercomplex multiplication: sums of Kronecker products."""
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -51,8 +52,15 @@ def left_multiplications(n: int, /) -> npt.NDArray[np.float64]:
     if n < 1 or n & (n - 1):
         message = f"`n` is {n}; a Cayley-Dickson algebra has a power of two as its dimension."
         raise InputError(message)
+    return _units(n).copy()
+
+
+@functools.cache
+def _units(n: int) -> npt.NDArray[np.float64]:
+    """The matrices, worked out once: 8³ products of octonions take 10 ms."""
     units = np.eye(n)
-    return np.array([[_product(e, x) for x in units] for e in units]).transpose(0, 2, 1) + 0.0
+    found = np.array([[_product(e, x) for x in units] for e in units]).transpose(0, 2, 1) + 0.0
+    return np.ascontiguousarray(found)
 
 
 @dataclass(frozen=True)
