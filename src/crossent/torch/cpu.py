@@ -22,7 +22,7 @@ from crossent.torch.engine import (
 from crossent.torch.gradients import LinearSums, recomputed
 from crossent.torch.sweep import RowSweep, initial_shift, largest_shift
 from crossent.torch.threads import in_threads, led
-from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
+from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of, target_tile
 
 __all__ = ["CPU_ENGINE", "CpuEngine", "needs_logits_again", "sizes_of"]
 
@@ -127,6 +127,7 @@ def _rows_of(questions: Questions, part: slice) -> Questions:
         labels=None if questions.labels is None else questions.labels[part],
         spread=questions.spread,
         targets=questions.targets,
+        target_weight=questions.target_weight,
         chosen=None if questions.chosen is None else questions.chosen[part],
         top_k=questions.top_k,
         entropy=questions.entropy,
@@ -220,7 +221,8 @@ def _subtracted(
     def visit_all(thread: int) -> None:
         for chunk in range(thread, len(tiles.chunks), threads):
             tile = store(chunk, thread).mul_(v)
-            y = dense.targets[:, slice(*tiles.chunks[chunk])].to(tile.dtype)
+            span = tiles.chunks[chunk]
+            y = target_tile(dense.targets[:, slice(*span)], dense.weight, span, tile.dtype)
             tile.addcmul_(y, g, value=-1.0)
             if needs.input:
                 products[thread].addmm_(tile, tiles.weight(chunk, thread))

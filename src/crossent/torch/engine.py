@@ -9,7 +9,7 @@ With p = softmax(z), the gradient of anything that is built from the statistics 
 
     ∂/∂z_iv = softmax_i p_iv − entropy_i p_iv (z_iv − mean_logit_i)        if v is no label of row i
     ∂/∂z_iv = label_iv                                                     if it is
-    and in both cases  + chosen_iv − spread_i u_v − dense_i y_iv
+    and in both cases  + chosen_iv − spread_i u_v − dense_i c_v y_iv
 
 The engine leaves the labels out of p, so that p_y − 1 is never formed by a subtraction. The
 products follow: ∂/∂W = (∂/∂z)ᵀ X, ∂/∂X = (∂/∂z) W, ∂/∂b = Σᵢ ∂/∂z_i, with the derivative of the cap
@@ -77,7 +77,9 @@ class Questions:
     spread : Tensor, shape (q,), or None
         u: asks for u·z.
     targets : Tensor, shape (n, q), or None
-        y, already times the class weights: asks for y·z. Then `labels` is None.
+        y: asks for (c ⊙ y)·z. Then `labels` is None.
+    target_weight : Tensor, shape (q,), or None
+        c; None for ones.
     chosen : Tensor of int64, shape (n, m), or None
         Asks for the logits of these classes; any class, repeated or not.
     top_k : int
@@ -89,6 +91,7 @@ class Questions:
     labels: Tensor | None = None
     spread: Tensor | None = None
     targets: Tensor | None = None
+    target_weight: Tensor | None = None
     chosen: Tensor | None = None
     top_k: int = 0
     entropy: bool = False
@@ -105,7 +108,7 @@ class Statistics:
     label_logits : Tensor, shape (n, k), or None
         −∞ where there is no label.
     spread_logit, targets_logit : Tensor, shape (n,), or None
-        u·z and y·z.
+        u·z and (c ⊙ y)·z.
     mean_logit : Tensor, shape (n,), or None
         p·z, where the entropy is asked for: H = log_partition − mean_logit.
     chosen_logits : Tensor, shape (n, m), or None
@@ -145,10 +148,14 @@ class Spread(NamedTuple):
 
 
 class Dense(NamedTuple):
-    """A vector over the classes for each row, (n, q), times a number for each row, (n,)."""
+    """A vector over the classes for each row, c ⊙ y, times a number for each row, (n,).
+
+    y is (n, q), c (q,) or None for ones.
+    """
 
     row: Tensor
     targets: Tensor
+    weight: Tensor | None = None
 
 
 class Entropy(NamedTuple):

@@ -112,17 +112,18 @@ def _outputs(
     if "log_partition" in options.compute:
         extra["log_partition"] = partition.to(kind)
     if "entropy" in options.compute:
-        extra["entropy"] = (partition - known(statistics.mean_logit)).to(kind)
+        # Rounding may take a difference of two large numbers below 0, where no entropy is.
+        extra["entropy"] = (partition - known(statistics.mean_logit)).clamp(min=0.0).to(kind)
     if "accuracy" in options.compute:
         best = known(statistics.top_classes)[:, 0]
         extra["accuracy"] = accuracy_of(best, known(rows.labels), rows.sample_weight)
     if options.top_k:
         away = known(statistics.top_logits) - partition[:, None]
         extra["top_classes"] = known(statistics.top_classes)
-        extra["top_log_probabilities"] = away.to(kind)
+        extra["top_log_probabilities"] = away.clamp(max=0.0).to(kind)
     if rows.chosen is not None:
         away = known(statistics.chosen_logits) - partition[:, None]
-        extra["chosen_log_probabilities"] = away.to(kind)
+        extra["chosen_log_probabilities"] = away.clamp(max=0.0).to(kind)
     return result._replace(**extra)
 
 

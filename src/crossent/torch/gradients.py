@@ -12,7 +12,7 @@ from torch import Tensor
 from crossent.torch.engine import AtClasses, Coefficients, Gradients, Needs, known
 from crossent.torch.sweep import Positions
 from crossent.torch.threads import in_threads, over
-from crossent.torch.tiles import LOG2_E, Tiles, logits_at
+from crossent.torch.tiles import LOG2_E, Tiles, logits_at, target_tile
 
 __all__ = ["LinearSums", "recomputed"]
 
@@ -223,7 +223,8 @@ class _GradientTiles:
         span = slice(*self.tiles.chunks[chunk])
         dense, spread = coefficients.dense, coefficients.spread
         if dense is not None:
-            y = dense.targets[:, span].to(p.dtype)
+            chunk_span = self.tiles.chunks[chunk]
+            y = target_tile(dense.targets[:, span], dense.weight, chunk_span, p.dtype)
             p.addcmul_(y, dense.row.to(p.dtype)[:, None], value=-1.0)
         if spread is not None and not self.tiles.is_plain:
             u = spread.vector[span].to(p.dtype)
@@ -261,6 +262,6 @@ def coefficients_of_rows(coefficients: Coefficients, part: slice) -> Coefficient
         labels=c.labels and AtClasses(c.labels.classes[part], c.labels.value[part]),
         chosen=c.chosen and AtClasses(c.chosen.classes[part], c.chosen.value[part]),
         spread=c.spread and c.spread._replace(row=c.spread.row[part]),
-        dense=c.dense and type(c.dense)(c.dense.row[part], c.dense.targets[part]),
+        dense=c.dense and c.dense._replace(row=c.dense.row[part], targets=c.dense.targets[part]),
         entropy=c.entropy and type(c.entropy)(*(x[part] for x in c.entropy)),
     )

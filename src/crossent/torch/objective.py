@@ -2,11 +2,11 @@
 
 Every option of `linear_cross_entropy` is here one number per row, or one vector over the classes:
 
-    loss_i = Σₖ Cᵢₖ (ℓᵢ − z_{i,yₖ}) + rᵢ (|u| ℓᵢ − u·zᵢ) + dᵢ (yᵢ·1 ℓᵢ − yᵢ·zᵢ) + ζᵢ ℓᵢ²
+    loss_i = Σₖ Cᵢₖ (ℓᵢ − z_{i,yₖ}) + rᵢ (|u| ℓᵢ − u·zᵢ) + dᵢ ((c·yᵢ) ℓᵢ − (c ⊙ yᵢ)·zᵢ) + ζᵢ ℓᵢ²
 
 with ℓ the log-partition. For a label y with class weight c_y, row weight s and smoothing ε:
 C = s (1 − ε) c_y; r = s ε / q and u = c, or 1 without class weights; ζ = s c_y z_loss. For targets
-with a probability for every class, d = s (1 − ε) and y holds the target times the class weights.
+with a probability for every class, d = s (1 − ε).
 """
 
 import math
@@ -42,6 +42,10 @@ class Upstream:
     chosen: Tensor | None = None
 
 
+_WIDENED = 2**20
+"""Numbers that are copied to a wider type at a time."""
+
+
 class Labels(NamedTuple):
     """Classes (n, k), −1 where there is none, and their coefficients C (n, k)."""
 
@@ -58,10 +62,11 @@ class Smoothing(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """The coefficients d (n,), the targets y (n, q) and their row sums (n,)."""
+    """The coefficients d (n,), the targets y (n, q), c (q,) or None, and c·y (n,)."""
 
     row: Tensor
     values: Tensor
+    weight: Tensor | None
     total: Tensor
 
 
@@ -98,6 +103,7 @@ class RowObjective:
             labels=None if self.labels is None else self.labels.classes,
             spread=None if self.smoothing is None else self.smoothing.vector,
             targets=None if self.targets is None else self.targets.values,
+            target_weight=None if self.targets is None else self.targets.weight,
             chosen=self.chosen,
             top_k=self.top_k,
             entropy=self.entropy,
@@ -110,7 +116,7 @@ class RowObjective:
             self,
             labels=labels and Labels(labels.classes[part], labels.cost[part]),
             smoothing=smoothing and smoothing._replace(row=smoothing.row[part]),
-            targets=targets and Targets(*(x[part] for x in targets)),
+            targets=targets and _cut_targets(targets, part),
             square=None if self.square is None else self.square[part],
             row_weight=self.row_weight[part],
             chosen=None if self.chosen is None else self.chosen[part],
@@ -152,7 +158,7 @@ class RowObjective:
             labels=at_labels,
             chosen=_at_chosen(self.chosen, statistics, upstream),
             spread=smoothing and Spread(smoothing.row * scale, smoothing.vector),
-            dense=targets and Dense(targets.row * scale, targets.values),
+            dense=targets and Dense(targets.row * scale, targets.values, targets.weight),
             entropy=entropy,
         )
 
@@ -209,9 +215,8 @@ def row_objective(call: Call) -> RowObjective:
         row_weight = s * given.sum(dim=1)
         labels = Labels(classes, s[:, None] * given * (1.0 - eps))
     else:
-        values = call.targets if c is None else call.targets * c.to(call.targets.dtype)
-        total = values.sum(dim=1, dtype=kind)
-        row_weight, targets = s * total, Targets(s * (1.0 - eps), values, total)
+        total = _weighted_sums(call.targets, c, kind)
+        row_weight, targets = s * total, Targets(s * (1.0 - eps), call.targets, c, total)
     if eps > 0.0:
         u = torch.ones(q, **like) if c is None else c
         smoothing = Smoothing(s * (eps / q), u, u.sum())
@@ -233,6 +238,20 @@ def _label_weights(call: Call, labels: Tensor, c: Tensor | None, like: dict[str,
     if c is not None:
         given = given * c[labels.clamp(min=0)]
     return given.where(labels >= 0, 0.0)
+
+
+def _cut_targets(targets: Targets, part: slice) -> Targets:
+    row, values, total = (x[part] for x in (targets.row, targets.values, targets.total))
+    return Targets(row, values, targets.weight, total)
+
+
+def _weighted_sums(targets: Tensor, c: Tensor | None, kind: torch.dtype) -> Tensor:
+    """c·y of each row, shape (n,); a few rows at a time are widened."""
+    if c is None:
+        return targets.sum(dim=1, dtype=kind)
+    size = max(1, _WIDENED // max(targets.shape[1], 1))
+    parts = [part.to(kind) @ c for part in targets.split(size)]
+    return torch.cat(parts) if parts else targets.new_zeros(0, dtype=kind)
 
 
 def _wide(values: Tensor | None, otherwise: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from crossent.torch.engine import Questions, Statistics
 from crossent.torch.threads import in_threads, over
-from crossent.torch.tiles import LOG2_E, Tiles, logits_at
+from crossent.torch.tiles import LOG2_E, Tiles, logits_at, target_tile
 
 __all__ = ["Positions", "RowSweep", "Start", "initial_shift", "largest_shift"]
 
@@ -97,6 +97,7 @@ class RowSweep:
         self.total = torch.empty((count, n), dtype=tiles.dtype)
         self.moment = torch.empty((count, n), dtype=tiles.dtype)
         self.on_targets = torch.zeros((count, n), dtype=torch.float64)
+        self.target_sum = torch.zeros((count, n), dtype=torch.float64)
         self.on_spread = torch.zeros((count, n), dtype=torch.float64)
         self.top: list[tuple[Tensor, Tensor]] = [(self.shift, self.shift)] * count
 
@@ -142,8 +143,10 @@ class RowSweep:
         if questions.top_k:
             self.top[chunk] = _largest(t, questions.top_k, start)
         if questions.targets is not None:
-            y = questions.targets[self.part, start:stop].to(t.dtype)
+            y = questions.targets[self.part, start:stop]
+            y = target_tile(y, questions.target_weight, (start, stop), t.dtype)
             self.on_targets[chunk] = _weighted_sum(y, t)
+            self.target_sum[chunk] = y.sum(dim=1)
         if questions.spread is not None and not self.tiles.is_plain:
             u = questions.spread[start:stop].to(t.dtype)
             self.on_spread[chunk] = _weighted_sum(u, t)
@@ -164,7 +167,7 @@ class RowSweep:
         total = self.total.double().sum(dim=0)
         found: dict[str, Tensor | None] = {}
         if questions.targets is not None:
-            away = shift * questions.targets[self.part].sum(dim=1, dtype=torch.float64)
+            away = shift * self.target_sum.sum(dim=0)
             found["targets_logit"] = (self.on_targets.sum(dim=0) + away) / LOG2_E
         if questions.spread is not None:
             found["spread_logit"] = self._spread_logit(questions.spread, shift)

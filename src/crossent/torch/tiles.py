@@ -12,7 +12,7 @@ from torch import Tensor
 from crossent.torch.blocks import Blocks
 from crossent.torch.engine import RowLogits, known
 
-__all__ = ["LOG2_E", "Tiles", "arithmetic_of", "logits_at"]
+__all__ = ["LOG2_E", "Tiles", "arithmetic_of", "logits_at", "target_tile"]
 
 LOG2_E = 1.0 / math.log(2.0)
 
@@ -154,3 +154,11 @@ def logits_at(logits: RowLogits, part: slice, classes: Tensor) -> Tensor:
     if logits.softcap is not None:
         z = logits.softcap * torch.tanh(z / logits.softcap)
     return (z / logits.temperature).where(classes >= 0, -math.inf)
+
+
+def target_tile(
+    targets: Tensor, weight: Tensor | None, span: tuple[int, int], dtype: torch.dtype
+) -> Tensor:
+    """C ⊙ y for the classes of a span, of which `targets` holds the columns."""
+    y = targets.to(dtype)
+    return y if weight is None else y * weight[slice(*span)].to(dtype)
