@@ -48,16 +48,17 @@ class Certificate:
     Kullback-Leibler divergence between the optimum's probabilities and these, plus
     ``λ/2 ‖W - W*‖²``, the gap also bounds what is lost in prediction.
 
-    For λ = 0, and for linear maps that are not linear in their parameters, ``kind`` is
-    ``"stationary"``: `gap` is NaN, and only the gradient and the Newton decrement are known.
+    For λ = 0 ``kind`` is ``"stationary"``: `gap` is NaN, and only the gradient and the Newton
+    decrement are known. It is ``"local"``, and as much is known, where W is a linear map that is
+    not linear in its parameters: the problem is not convex.
 
     Attributes
     ----------
-    kind : {"gap", "stationary"}
+    kind : {"gap", "stationary", "local"}
     objective : float
         Value of the objective, in nats per unit of weight.
     gap : float
-        Bound on ``objective - minimum``, in nats; NaN if `kind` is "stationary".
+        Bound on ``objective - minimum``, in nats; NaN if `kind` is not "gap".
     relative_gap : float
         ``gap / (objective - gap)``, a bound on ``objective / minimum - 1``; inf where the
         denominator is not positive.
@@ -73,7 +74,7 @@ class Certificate:
     status : Status
     """
 
-    kind: Literal["gap", "stationary"]
+    kind: Literal["gap", "stationary", "local"]
     objective: float
     gap: float
     relative_gap: float

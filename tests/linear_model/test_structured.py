@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 import crossent
 from crossent import SoftmaxRegression, Status
 from crossent.errors import InputError
+from crossent.inspection import certificate_in_words, verdict
 from crossent.linear_maps import MAP_NAMES, BlockDiagonal, Dense, Fastfood, LowRank, Monarch
 from crossent.linear_model import Compression, compress
 from crossent.linear_model import structured as structured_fit
@@ -97,9 +98,15 @@ def test_other_maps_end_at_a_local_optimum_and_claim_no_gap(name, overlapping):
     certificate, Y = model.certificate_, np.eye(4)[y]
     assert certificate.status is Status.LOCAL_OPTIMUM
     assert "local optimum" in certificate.status.value
-    assert certificate.kind == "stationary"
+    assert certificate.kind == "local"
     assert np.isnan(certificate.gap)
     assert certificate.converged
+    words = " ".join(certificate_in_words(certificate))
+    assert "not convex" in words
+    assert "local optimum" in words
+    assert "gap" not in words.replace("no gap can be certified", "")
+    assert "Without a penalty" not in words
+    assert verdict(certificate).badge == "local optimum"
     assert certificate.objective == pytest.approx(
         formula(model, X, Y, model.theta_, model.intercept_), rel=1e-12
     )
@@ -215,6 +222,8 @@ def test_a_fit_that_is_cut_short_warns(digits):
     with pytest.warns(ConvergenceWarning, match="ran out"):
         model = SoftmaxRegression(linear_map="low_rank", max_iter=3).fit(X, y)
     assert model.certificate_.status is Status.MAX_PASSES
+    assert model.certificate_.kind == "local"
+    assert "not convex" in " ".join(certificate_in_words(model.certificate_))
 
 
 def test_a_class_without_rows_gets_probability_zero(overlapping):

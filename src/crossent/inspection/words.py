@@ -62,13 +62,15 @@ def verdict(certificate: Certificate | None, /) -> Verdict:
             "The gradient vanishes to within the tolerance. Without a penalty there is no proof of "
             "how close the optimum is.",
         )
+    if certificate.status is Status.LOCAL_OPTIMUM:
+        return Verdict("local optimum", "neutral", certificate.status.value)
     return Verdict("not converged", "warning", certificate.status.value)
 
 
 def certificate_in_words(certificate: Certificate, /) -> tuple[str, ...]:
     """Plain sentences: what was reached, what is proven, what it means, what to do.
 
-    A stationary certificate (no penalty) is never called a gap, and the Newton decrement is
+    A stationary certificate (no penalty) or a local one is never called a gap, and the Newton decrement is
     always called an estimate.
 
     Parameters
@@ -105,8 +107,11 @@ def certificate_in_words(certificate: Certificate, /) -> tuple[str, ...]:
 
 def _objective(certificate: Certificate) -> str:
     """What was minimised, and the value reached."""
-    penalised = certificate.kind == "gap"
-    what = "plus the penalty on the weights" if penalised else "without any penalty"
+    what = {
+        "gap": "plus the penalty on the weights",
+        "stationary": "without any penalty",
+        "local": "plus the penalty, if any, on the parameters of the linear map",
+    }[certificate.kind]
     return (
         f"The objective is {certificate.objective:.7g} nats: the mean cross-entropy on the "
         f"training rows {what}."
@@ -144,9 +149,12 @@ def _largest_change(certificate: Certificate) -> str:
 
 
 def _evidence(certificate: Certificate) -> tuple[str, ...]:
-    """What is known without a penalty."""
+    """What is known without a proof, and why there is none."""
+    reason = "Without a penalty"
+    if certificate.kind == "local":
+        reason = "Since the problem is not convex with this linear map,"
     return (
-        "Without a penalty nothing can be proven about the distance to the optimum. What is known: "
+        f"{reason} nothing can be proven about the distance to the optimum. What is known: "
         f"the gradient, which is zero at an optimum, has norm {_short(certificate.gradient_norm)}.",
     )
 

@@ -178,7 +178,7 @@ def _minimised(
     rng: np.random.Generator,
     callback: PassCallback | None,
 ) -> Solution:
-    """The solver's answer; where no gap can exist, "stationary" is called a local optimum."""
+    """The solver's answer; where the problem is not convex, it is said to be a local one."""
 
     def on_pass(point: TracePoint, w: npt.NDArray[np.float64]) -> bool:
         return callback is not None and callback(
@@ -193,10 +193,12 @@ def _minimised(
         rng=rng,
         callback=on_pass,
     )
-    convex = objective.linear_map.is_linear_in_parameters
-    if not convex and solution.certificate.status is Status.STATIONARY:
-        return _with_status(solution, Status.LOCAL_OPTIMUM)
-    return solution
+    if objective.linear_map.is_linear_in_parameters:
+        return solution
+    certificate = replace(solution.certificate, kind="local")
+    if certificate.status is Status.STATIONARY:
+        certificate = replace(certificate, status=Status.LOCAL_OPTIMUM)
+    return replace(solution, certificate=certificate)
 
 
 def _with_status(solution: Solution, status: Status) -> Solution:
