@@ -57,7 +57,9 @@ def test_every_status_is_said_in_its_own_sentence_and_only_two_are_good(status):
     assert status.value in certificate_in_words(certificate)[-1]
     converged = status in (Status.CONVERGED, Status.STATIONARY)
     assert (verdict(certificate).tone == "good") == converged
-    assert (verdict(certificate).badge == "not converged") == (not converged)
+    local = status is Status.LOCAL_OPTIMUM  # neither a failure nor a proof
+    assert (verdict(certificate).badge == "not converged") == (not converged and not local)
+    assert (verdict(certificate).tone == "neutral") == local
 
 
 def test_a_bound_that_says_nothing_is_not_presented_as_one():

@@ -101,12 +101,7 @@ def solve_with_map(
             callback=callback,
         )
         return fit, {}
-    if estimator.solver == "newton":
-        message = (
-            "solver='newton' is for a dense W. With a linear_map leave solver='auto'; it uses the "
-            "exact Hessian of the map's parameters where the data are small."
-        )
-        raise InputError(message)
+    _check_solver(estimator.solver)
     linear_map, theta = _beginning(estimator, linear_map, start, present, rng)
     objective = StructuredObjective(
         source := source_of(problem, present),
@@ -128,6 +123,15 @@ def solve_with_map(
         solution = _with_status(solution, Status.SEPARABLE)
     fit = Fit(*_all_classes(W, b, present), solution, present, split)
     return fit, {"linear_map_": linear_map, "theta_": theta}
+
+
+def _check_solver(solver: str) -> None:
+    if solver == "newton":
+        message = (
+            "solver='newton' is for a dense W. With a linear_map leave solver='auto'; it uses the "
+            "exact Hessian of the map's parameters where the data are small."
+        )
+        raise InputError(message)
 
 
 def _beginning(
