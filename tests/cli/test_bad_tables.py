@@ -85,6 +85,18 @@ def test_rows_without_a_class_are_left_out_on_demand_and_counted(run, run_json):
     assert "(2 without a class were left out)" in found["rows"]
 
 
+def test_the_rows_that_stay_keep_their_own_classes(run_json):
+    text = lines()
+    header, rest = text.split("\n", 1)
+    Path("gap.csv").write_text(f"{header}\nred,9,\n{rest}")
+    Path("t.csv").write_text(text)
+
+    dropped = run_json("fit", "gap.csv", "--drop-unlabelled", "--test", "0")["certificate"]
+
+    expected = run_json("fit", "t.csv", "--test", "0")["certificate"]["objective"]
+    assert dropped["objective"] == pytest.approx(expected, rel=1e-6)  # both within the tolerance
+
+
 def test_predict_leaves_the_surprisal_of_rows_without_a_class_empty(run, mixed):
     run("fit", "t.csv", "--test", "0", "--model", "m.skops", "-q")
     Path("new.csv").write_text("colour,size,kind\nred,1,\nblue,2,b\n")

@@ -5,7 +5,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,16 +173,16 @@ def _write(prediction: Prediction, file: TextIO, *, as_json: bool, header: bool)
 def _records(prediction: Prediction) -> Iterator[dict[str, Any]]:
     """One record a row; plain Python values, so that CSV holds the shortest exact decimals."""
     names = prediction.classes.tolist()
-    chosen = prediction.log_probabilities.argmax(axis=1).tolist()
-    probabilities = np.exp(prediction.log_probabilities)
-    for row, label in enumerate(chosen):
-        record: dict[str, Any] = {}
-        if prediction.names is not None:
-            record["file"] = prediction.names[row]
-        record["class"] = names[label]
-        if prediction.surprisal is not None and prediction.y is not None:
-            record["target"] = prediction.y.tolist()[row]
-            surprisal = prediction.surprisal[row].item()
-            record["surprisal"] = None if math.isnan(surprisal) else surprisal
-        values = probabilities[row].tolist()
-        yield record | {"probabilities": dict(zip(map(str, names), values, strict=True))}
+    texts = [str(name) for name in names]
+    columns: dict[str, Sequence[Any]] = {}
+    if prediction.names is not None:
+        columns["file"] = prediction.names
+    columns["class"] = [names[j] for j in prediction.log_probabilities.argmax(axis=1).tolist()]
+    if prediction.surprisal is not None and prediction.y is not None:
+        columns["target"] = prediction.y.tolist()
+        surprisal = prediction.surprisal.tolist()
+        columns["surprisal"] = [None if math.isnan(value) else value for value in surprisal]
+    probabilities = np.exp(prediction.log_probabilities).tolist()
+    for *values, row in zip(*columns.values(), probabilities, strict=True):
+        record = dict(zip(columns, values, strict=True))
+        yield record | {"probabilities": dict(zip(texts, row, strict=True))}

@@ -20,7 +20,7 @@ __all__ = ["as_frame", "frame_columns", "line_of_row", "read_frame", "stream_fra
 
 _PARQUET, _ARROW, _FEATHER_1, _ARROW_STREAM = b"PAR1", b"ARROW1", b"FEA1", b"\xff\xff\xff\xff"
 _DELIMITERS = ",\t;|"
-_BLOCK_BYTES = 1 << 24  # of text; a row must fit into one
+_BLOCK_BYTES = 1 << 22  # of text; a row must fit into one
 
 
 def read_frame(path: str | os.PathLike[str], /) -> "polars.DataFrame":
@@ -60,7 +60,7 @@ def read_frame(path: str | os.PathLike[str], /) -> "polars.DataFrame":
 
 
 def stream_frames(path: str | os.PathLike[str], /) -> "Iterator[polars.DataFrame]":
-    r"""The table of `read_frame` in pieces of at most 16 MB of text or 65,536 rows.
+    r"""The table of `read_frame` in pieces of at most 4 MB of text or 65,536 rows.
 
     Parameters
     ----------
