@@ -11,8 +11,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import statsmodels
-import statsmodels.api as sm
 from sklearn.datasets import load_breast_cancer, load_wine
 
 CASES = {
@@ -43,6 +41,9 @@ def numbers(result):
 
 
 def main():
+    import statsmodels
+    import statsmodels.api as sm
+
     warnings.simplefilter("ignore")  # it does not see that it is at the optimum
     record = {"statsmodels": statsmodels.__version__, "cases": {}}
     for name in CASES:
