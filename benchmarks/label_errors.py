@@ -33,7 +33,7 @@ from crossent.inspection import (
     calibration_errors,
     confident_joint,
     predict_rows,
-    suspicious_labels,
+    surprising_rows,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -155,15 +155,15 @@ def report(path, rows, pixels):
     from crossent.report.surprise import SurprisingRowsDisplay, row_images
     from crossent.report.svg import figure_style, inline_svg, new_axes
 
-    found = suspicious_labels(rows, k=20)
+    found = surprising_rows(rows, k=20)
     with figure_style():
         display = SurprisingRowsDisplay(found, row_images(pixels, found, (28, 28)))
         svg = inline_svg(
             display.plot(ax=new_axes(display.figure_size)).figure_,
             prefix="suspicious",
-            label="The 20 most suspicious labels of the MNIST test set.",
+            label="The 20 most surprising labels of the MNIST test set.",
         )
-    body = html.section("The 20 most suspicious labels of the MNIST test set", html.figure(svg, ""))
+    body = html.section("The 20 most surprising labels of the MNIST test set", html.figure(svg, ""))
     Path(path).write_text(html.page("Suspicious labels", body), "utf-8")
 
 

@@ -1,5 +1,7 @@
 """Calibrated: scikit-learn's contract, cross-fitting, prefit models, and what it refuses."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -133,6 +135,33 @@ def test_a_saved_model_comes_back(tmp_path, digits):
     again = crossent.load(tmp_path / "model.skops")
 
     assert (again.predict_proba(X[:400]) == model.predict_proba(X[:400])).all()
+
+
+@pytest.mark.parametrize("method", ["temperature", "bias-corrected", "vector", "matrix"])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_a_calibrated_linear_model_is_a_linear_model(digits, method, classes):
+    X, y = digits
+    X, y = (X[:400], y[:400]) if classes > 2 else (X[:400], y[:400] == "d3")
+    fitted = SoftmaxRegression(C=10.0).fit(X[:200], y[:200])
+    model = Calibrated(fitted, given="logits", method=method, cv="prefit", C=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # rows out of the range of the first 200
+        model.fit(X[200:], y[200:])
+        folded = model.folded()
+
+        assert folded.predict_log_proba(X) == pytest.approx(model.predict_log_proba(X), rel=1e-9)
+        assert not np.allclose(folded.coef_, fitted.coef_, rtol=1e-3)
+        assert folded.coef_.shape == fitted.coef_.shape
+
+
+def test_what_is_not_linear_is_not_folded(digits):
+    X, y = digits
+    bayes = Calibrated(GaussianNB(), given="log_probabilities").fit(X[:300], y[:300])
+    floored = Calibrated(SoftmaxRegression(), given="logits", floor=1e-3).fit(X[:300], y[:300])
+
+    for model in (bayes, floored):
+        with pytest.raises(InputError, match="linear model again"):
+            model.folded()
 
 
 def test_what_cannot_be_calibrated_is_refused(digits):

@@ -117,3 +117,18 @@ def test_separable_classes_get_no_intervals_and_the_rest_of_the_report(run, writ
 
     assert "no intervals of the coefficients: Planes separate" in result.stderr
     assert Path("r.html").exists()
+
+
+def test_a_calibrated_model_is_exported_with_the_calibration_in_its_weights(run, votes):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    run("fit", votes, "--model", "m.skops", "--calibrate", "vector", "--test", "0")
+
+    result = run("export", "m.skops", "m.safetensors")
+
+    assert result.exit_code == 0, result.stderr
+    folded = crossent.load("m.skops").folded()
+    tensors = safetensors.load_file("m.safetensors")
+    assert any(
+        tensor.shape == folded.coef_.shape and np.allclose(tensor, folded.coef_, rtol=1e-12)
+        for tensor in tensors.values()
+    )

@@ -1,5 +1,6 @@
 """Any scikit-learn classifier, with probabilities that have been calibrated."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from crossent.calibration.calibrator import Calibrator, calibrate, check_options
 from crossent.calibration.scores import Given, check_given, read_scores
 from crossent.errors import InputError
 from crossent.linear_model.cross_fitting import fitted_clone, out_of_fold
+from crossent.linear_model.prediction import public_coefficients
+from crossent.linear_model.softmax_regression import SoftmaxRegression
 from crossent.linear_model.targets import read_targets
 
 __all__ = ["Calibrated"]
@@ -174,6 +177,41 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
             raise InputError(message)
         with np.errstate(divide="ignore"):  # log 0, which `floor` may mend
             return np.asarray(getattr(fitted, name)(X), dtype=np.float64)
+
+    def folded(self) -> SoftmaxRegression:
+        """A SoftmaxRegression with the same probabilities: the map is in its coefficients.
+
+        All maps are linear in the logits, so a calibrated linear model is a linear model. It can be
+        exported as one; its certificate is that of the fit before calibration.
+
+        Raises
+        ------
+        InputError
+            The estimator is no SoftmaxRegression, has classes without rows, or was calibrated with
+            a `floor` or from something other than logits.
+        """
+        check_is_fitted(self)
+        inner = self.estimator_
+        if not isinstance(inner, SoftmaxRegression) or self.given != "logits" or self.floor:
+            message = (
+                "Only a SoftmaxRegression that was calibrated with given='logits' and without a "
+                f"floor is a linear model again; this is a {type(inner).__name__} with "
+                f"given={self.given!r} and floor={self.floor!r}."
+            )
+            raise InputError(message)
+        W, b = inner._symmetric()
+        if not np.isfinite(b).all():
+            message = "A class without training rows has no finite intercept; leave it out."
+            raise InputError(message)
+        q = len(b)
+        A = np.diag(self.calibrator_.slope)
+        A = A if self.calibrator_.mixing is None else A + self.calibrator_.mixing
+        A = A @ (np.eye(q) - 1 / q)
+        model = copy.copy(inner)
+        model.coef_, model.intercept_ = public_coefficients(
+            A @ W, A @ b + self.calibrator_.bias, True
+        )
+        return model
 
     def uncalibrated_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Log-probabilities as the estimator has them, with the `floor`, shape (n, q)."""
