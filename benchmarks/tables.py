@@ -95,8 +95,8 @@ def table(results):
     """Markdown of all cases at hand."""
     head = (
         "| file | what | rows to fit / to test | features | test accuracy (95 %) | test"
-        " cross-entropy, bits (of class frequencies) | fit, s (passes) | whole command, s | predict,"
-        " s |"
+        " cross-entropy, bits (of class frequencies) | fit, s (passes) | whole command, s"
+        " | predict, s |"
     )
     lines = [head, "|---" * 9 + "|"]
     for name, case in results["cases"].items():

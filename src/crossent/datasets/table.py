@@ -254,8 +254,8 @@ def _refuse_cell(row: list[str], features: list[str], line: int, path: Path) -> 
     found = f"is {row[column]!r}, not a number" if row[column].strip() else "is empty"
     message = (
         f"{path}: line {line}, column {features[column]!r} {found}. Features must be numbers with "
-        "a decimal point: fill, encode or drop it; if it is the class, name it as the target. (Gaps and words "
-        "are encoded if polars and pyarrow are there: pip install 'crossent[tables]'.)"
+        "a decimal point: fill, encode or drop it; if it is the class, name it as the target. "
+        "(Gaps and words are encoded if polars and pyarrow are there: pip install 'crossent[tables]'.)"
     )
     raise DatasetError(message)
 
