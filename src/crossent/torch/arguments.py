@@ -13,8 +13,7 @@ from torch import Tensor
 
 from crossent.errors import InputError
 from crossent.torch.call import Call, Options, Problem
-from crossent.torch.checks import check_floats, check_options, check_shape
-from crossent.torch.engine import known
+from crossent.torch.checks import check_floats, check_options, check_shape, check_tensors
 from crossent.torch.result import LinearCrossEntropyResult
 
 __all__ = ["Arguments", "as_call", "problem_of", "restored"]
@@ -37,6 +36,18 @@ class Arguments:
     ignore_index: int | None = None
 
 
+_TENSORS = (
+    "linear_weight",
+    "target",
+    "linear_bias",
+    "weight",
+    "target_probabilities",
+    "sample_weight",
+    "chosen",
+    "classes",
+)
+
+
 def as_call(given: Arguments, options: Options) -> tuple[Call, tuple[int, ...]]:
     """The call with flat rows, and the shape that row outputs have for the user.
 
@@ -45,11 +56,7 @@ def as_call(given: Arguments, options: Options) -> tuple[Call, tuple[int, ...]]:
     InputError
         If shapes, dtypes or devices do not fit, or an option is out of range.
     """
-    given = _autocast(given)
-    name = "logits" if given.linear_weight is None else "input"
-    layer = {"linear_weight": given.linear_weight, "linear_bias": given.linear_bias}
-    check_floats(**{name: given.input}, **layer)
-    given = _only_classes(_check_linear(given))
+    given = _only_classes(_check_linear(_checked(given)))
     q = _n_classes(given)
     ignore = -100 if given.ignore_index is None else given.ignore_index
     options = replace(options, ignore_index=ignore)
@@ -78,18 +85,29 @@ def as_call(given: Arguments, options: Options) -> tuple[Call, tuple[int, ...]]:
     return call, rows
 
 
+def _checked(given: Arguments) -> Arguments:
+    """The arguments as tensors of one dtype on one device."""
+    name = "logits" if given.linear_weight is None else "input"
+    rest = {field: x for field, x in vars(given).items() if field in _TENSORS}
+    check_tensors(**{name: given.input}, **rest)
+    given = _autocast(given)
+    layer = {"linear_weight": given.linear_weight, "linear_bias": given.linear_bias}
+    check_floats(**{name: given.input}, **layer)
+    return given
+
+
 def _autocast(given: Arguments) -> Arguments:
     """Under autocast the layer's tensors take the dtype that torch.nn.functional.linear would."""
     kind = given.input.device.type
-    given_logits = given.linear_weight is None
-    if not torch.is_autocast_enabled(kind) or given.input.dtype == torch.float64 or given_logits:
+    is_on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    if not is_on or given.input.dtype == torch.float64 or given.linear_weight is None:
         return given
     dtype = torch.get_autocast_dtype(kind)
     bias = given.linear_bias
     return replace(
         given,
         input=given.input.to(dtype),
-        linear_weight=known(given.linear_weight).to(dtype),
+        linear_weight=given.linear_weight.to(dtype),
         linear_bias=None if bias is None else bias.to(dtype),
     )
 

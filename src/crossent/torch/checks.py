@@ -12,18 +12,23 @@ from crossent.errors import InputError
 from crossent.torch.call import Call, Options
 from crossent.torch.result import OUTPUTS
 
-__all__ = ["check_floats", "check_options", "check_shape", "check_values"]
+__all__ = ["check_floats", "check_options", "check_shape", "check_tensors", "check_values"]
 
 _FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def check_tensors(**named: object) -> None:
+    """Tensors, or None."""
+    for name, x in named.items():
+        if x is not None and not isinstance(x, torch.Tensor):
+            message = f"`{name}` is {type(x).__name__}; it must be a torch.Tensor."
+            raise InputError(message)
 
 
 def check_floats(**named: Tensor | None) -> None:
     """All of one floating dtype and on one device."""
     given = {name: x for name, x in named.items() if x is not None}
     for name, x in given.items():
-        if not isinstance(x, torch.Tensor):
-            message = f"`{name}` is {type(x).__name__}; it must be a torch.Tensor."
-            raise InputError(message)
         if x.dtype not in _FLOATS:
             message = f"`{name}` has dtype {x.dtype}; it must be one of {_names(_FLOATS)}."
             raise InputError(message)
@@ -69,7 +74,7 @@ def check_options(options: Options, n_classes: int) -> None:
 
 def _check_number(name: str, value: float, low: float, high: float, *, above: bool = False) -> None:
     inside = low < value <= high if above else low <= value <= high
-    if not (inside and math.isfinite(value)):
+    if not (inside and abs(value) < math.inf):  # also where torch.compile traces the number
         start = f"above {low:g}" if above else f"at least {low:g}"
         end = "" if math.isinf(high) else f" and at most {high:g}"
         message = f"`{name}` is {value!r}; it must be a finite number {start}{end}."

@@ -5,6 +5,7 @@ import torch
 from crossent.torch.blocks import Blocks, Sizes, fused_blocks, needed_blocks
 from crossent.torch.call import Options, Problem
 from crossent.torch.engine import Engine
+from crossent.torch.machine import predicted_seconds
 from crossent.torch.path import Cost, Path
 
 __all__ = ["CPU_BLOCKS", "CPU_RECOMPUTE"]
@@ -76,7 +77,19 @@ def _cost_of(problem: Problem, blocks: Blocks | None, products: float) -> Cost:
         message = "a path that refuses has no cost"
         raise AssertionError(message)
     names = {"rows": blocks.rows, "classes": blocks.classes, "threads": blocks.threads}
-    return Cost(products if problem.needs_gradient else 1.0, blocks.bytes, names)
+    products = products if problem.needs_gradient else 1.0
+    return Cost(products if problem.n_features else 0.0, blocks.bytes, names)
+
+
+def _seconds(problem: Problem, cost: Cost) -> float:
+    return predicted_seconds(
+        problem.n_rows,
+        problem.n_features,
+        problem.n_classes,
+        cost.products,
+        cost.blocks["threads"],
+        _cpu_sizes(problem).item,
+    )
 
 
 def _cpu_blocks_cost(problem: Problem) -> Cost:
@@ -103,6 +116,7 @@ CPU_BLOCKS = Path(
     _cpu_blocks_cost,
     _load_cpu,
     gradients_at_once=True,
+    seconds=_seconds,
 )
 
 CPU_RECOMPUTE = Path(
@@ -112,4 +126,5 @@ CPU_RECOMPUTE = Path(
     _cpu_recompute_refusal,
     _cpu_recompute_cost,
     _load_cpu,
+    seconds=_seconds,
 )

@@ -10,7 +10,7 @@ from crossent.torch.arguments import Arguments, as_call, problem_of, restored
 from crossent.torch.call import Options
 from crossent.torch.checks import check_floats, check_shape
 from crossent.torch.logits import softmax_cross_entropy
-from crossent.torch.plan import Plan, make_plan
+from crossent.torch.plan import Plan, timed_plan
 from crossent.torch.result import LinearCrossEntropyResult
 from crossent.torch.run import run
 
@@ -160,7 +160,7 @@ def linear_cross_entropy(
     """
     arguments = dict(locals())
     del arguments["options"]
-    if linear_weight.ndim > 2:
+    if getattr(linear_weight, "ndim", 0) > 2:
         return _with_dimensions(**arguments)
     given, wanted = _sorted(**arguments)
     call, rows = as_call(given, wanted)
@@ -238,4 +238,4 @@ def explain(input: Tensor, linear_weight: Tensor, target: Tensor, **options: Any
     options.pop("options", None)
     given, wanted = _sorted(input=input, linear_weight=linear_weight, target=target, **options)
     call, _ = as_call(given, wanted)
-    return make_plan(problem_of(call))
+    return timed_plan(problem_of(call))

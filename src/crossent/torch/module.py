@@ -1,5 +1,6 @@
 """The loss as a module that owns, or shares, the layer's weight."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -131,5 +132,6 @@ top_k, filter, max_workspace_bytes, path
 
     def extra_repr(self) -> str:
         """The options that are not at their defaults."""
-        usual = {None, 0, 1.0, (), "mean"}
-        return ", ".join(f"{name}={x!r}" for name, x in self.options.items() if x not in usual)
+        usual = inspect.signature(LinearCrossEntropy).parameters
+        changed = {name: x for name, x in self.options.items() if x != usual[name].default}
+        return ", ".join(f"{name}={x!r}" for name, x in changed.items())

@@ -269,7 +269,9 @@ def _derivative(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     saved = ctx.saved_tensors
     tensors, rest = saved[:9], list(saved[9:])
     statistics, made = rest[:-_N_GRADIENTS], rest[-_N_GRADIENTS:]
-    above, needs = list(grads[: len(_OUTPUTS)]), ctx.options[-1]
+    # An output that was not wanted is empty, and so is what comes from above.
+    above = [None if x is None or x.numel() == 0 else x for x in grads[: len(_OUTPUTS)]]
+    needs = ctx.options[-1]
     total: list[Tensor | None] = [None] * _N_GRADIENTS
     if ctx.options[0] != "none" and above[0] is not None:
         scale = above[0]

@@ -44,6 +44,8 @@ class Path:
         PyTorch operations that autograd follows.
     gradients_at_once : bool
         Whether the loss's gradients are made in the forward pass.
+    seconds : callable or None
+        ``seconds(problem, cost)`` predicts the time, from a short trial on this machine.
     """
 
     name: str
@@ -52,3 +54,4 @@ class Path:
     cost: Callable[[Problem], Cost]
     load: Callable[[], Engine] | None
     gradients_at_once: bool = False
+    seconds: Callable[[Problem, Cost], float] | None = None

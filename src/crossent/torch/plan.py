@@ -4,14 +4,15 @@ A path is one entry of `PATHS`; the first that does not refuse is taken. To add 
 `Engine` (see `crossent.torch.engine`) and put a `Path` before those that it should be preferred to.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crossent.errors import InputError
 from crossent.torch.call import Problem
 from crossent.torch.cpu_paths import CPU_BLOCKS, CPU_RECOMPUTE
+from crossent.torch.cuda_paths import CUDA_EXPONENTIALS, CUDA_LIBRARY, CUDA_RECOMPUTE
 from crossent.torch.path import Cost, Path
 
-__all__ = ["PATHS", "REFERENCE", "Plan", "make_plan", "path_named"]
+__all__ = ["PATHS", "REFERENCE", "Plan", "make_plan", "path_named", "timed_plan"]
 
 _BYTES_OF = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -80,7 +81,14 @@ REFERENCE = Path(
     None,
 )
 
-PATHS: tuple[Path, ...] = (CPU_BLOCKS, CPU_RECOMPUTE, REFERENCE)
+PATHS: tuple[Path, ...] = (
+    CPU_BLOCKS,
+    CPU_RECOMPUTE,
+    CUDA_EXPONENTIALS,
+    CUDA_LIBRARY,
+    CUDA_RECOMPUTE,
+    REFERENCE,
+)
 """In order of preference; the last serves every call."""
 
 
@@ -144,3 +152,12 @@ def make_plan(problem: Problem) -> Plan:
         logits_bytes=problem.n_rows * problem.n_classes * _BYTES_OF.get(problem.dtype, 4),
         blocks=cost.blocks,
     )
+
+
+def timed_plan(problem: Problem) -> Plan:
+    """`make_plan`, with the time that a trial on this machine lets expect."""
+    plan = make_plan(problem)
+    path = path_named(plan.path)
+    if path.seconds is None:
+        return plan
+    return replace(plan, predicted_seconds=path.seconds(problem, path.cost(problem)))
