@@ -255,7 +255,7 @@ def _refuse_cell(row: list[str], features: list[str], line: int, path: Path) -> 
     message = (
         f"{path}: line {line}, column {features[column]!r} {found}. Features must be numbers with "
         "a decimal point: fill, encode or drop it; if it is the class, name it as the target. "
-        "(Gaps and words are encoded if polars and pyarrow are there: pip install 'crossent[tables]'.)"
+        "(With `pip install 'crossent[tables]'` gaps and words are encoded.)"
     )
     raise DatasetError(message)
 
