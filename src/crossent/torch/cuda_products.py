@@ -1,0 +1,109 @@
+"""Library products on GPUs, and the gradients that grow out of them."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from crossent.torch.engine import Gradients, Needs, RowLogits, known
+
+__all__ = ["LinearGradients", "RankOne", "split_in_two", "wide_product", "wide_vector_product"]
+
+_CLASSES = 16384
+"""Classes at a time where products are added up, so that the summand is small beside the sum."""
+
+
+class RankOne(NamedTuple):
+    """The same vector over the classes, (q,), times a number for each row, (n,)."""
+
+    row: Tensor
+    vector: Tensor
+
+
+def wide_product(a: Tensor, b: Tensor) -> Tensor:
+    """A B; of half precision in float32, without rounding in between."""
+    if a.dtype not in (torch.bfloat16, torch.float16):
+        return a @ b
+    if a.device.type == "cpu":
+        return a.float() @ b.float()
+    return torch.mm(a, b, out_dtype=torch.float32)
+
+
+def split_in_two(v: Tensor, dtype: torch.dtype) -> Tensor:
+    """Columns whose sum is v to twice the digits of `dtype`; shape (n, 2)."""
+    first = v.to(dtype)
+    return torch.stack([first, (v - first.to(v.dtype)).to(dtype)], dim=1)
+
+
+def wide_vector_product(a: Tensor, v: Tensor) -> Tensor:
+    """A v; v counts with twice the digits of A's dtype."""
+    return wide_product(a, split_in_two(v, a.dtype)).sum(dim=1)
+
+
+class LinearGradients:
+    """∂X, ∂W and ∂b, a block of rows at a time.
+
+    Parameters
+    ----------
+    logits : RowLogits
+        With a weight.
+    needs : Needs
+        Which of the three are wanted.
+    at_once : bool
+        Whether there is only one block: then ∂W is one product, in its own dtype.
+    """
+
+    def __init__(self, logits: RowLogits, needs: Needs, *, at_once: bool) -> None:
+        self.logits, self.needs = logits, needs
+        x, w = logits.input, known(logits.weight)
+        self.kind = torch.float64 if x.dtype == torch.float64 else torch.float32
+        # Sums of float16 could leave its range before the gain is taken out.
+        self.at_once = at_once and x.dtype != torch.float16
+        self.input = x.new_empty(x.shape if needs.input else (0,), dtype=self.kind)
+        adds = needs.weight and not self.at_once
+        self.weight = w.new_zeros(w.shape if adds else (0,), dtype=self.kind)
+        self.bias = w.new_zeros(len(w) if needs.bias else 0, dtype=self.kind)
+
+    def add_rows(
+        self, part: slice, g: Tensor, scale: Tensor | None = None, gain: Tensor | None = None
+    ) -> None:
+        """Rows of the gradient, diag(scale) G / gain with G of shape (rows, q)."""
+        x, w = self.logits.input[part], known(self.logits.weight)
+        back = 1.0 if gain is None else (1.0 / gain).to(self.kind)
+        if self.needs.input:
+            product = wide_product(g, w)
+            self.input[part] = (product if scale is None else product * scale[:, None]) * back
+        if self.needs.weight:
+            self._add_weight(g, x if scale is None else (x * scale[:, None]).to(x.dtype), back)
+        if self.needs.bias:
+            ones = g.new_ones(len(g), dtype=self.kind) if scale is None else scale
+            self.bias += wide_vector_product(g.T, ones) * back
+
+    def _add_weight(self, g: Tensor, x: Tensor, back: Tensor | float) -> None:
+        if self.at_once:
+            self.weight = torch.mm(g.T, x)
+            return
+        for start in range(0, g.shape[1], _CLASSES):
+            span = slice(start, start + _CLASSES)
+            self.weight[span] += wide_product(g[:, span].T, x) * back
+
+    def subtract(self, rank_one: RankOne) -> None:
+        """Take off the same vector in every row, times that row's number; after all rows."""
+        x, w = self.logits.input, known(self.logits.weight)
+        r, u = rank_one.row.to(self.kind), rank_one.vector.to(self.kind)
+        if self.needs.input:
+            self.input.addr_(r, wide_vector_product(w.T, u), alpha=-1.0)
+        if self.needs.weight:
+            along = wide_vector_product(x.T, r)
+            self.weight.addr_(u.to(self.weight.dtype), along.to(self.weight.dtype), alpha=-1.0)
+        if self.needs.bias:
+            self.bias.sub_(u * r.sum())
+
+    def finished(self) -> Gradients:
+        """The gradients, in the dtypes of X, W and b."""
+        logits, needs = self.logits, self.needs
+        return Gradients(
+            self.input.to(logits.input.dtype) if needs.input else None,
+            self.weight.to(known(logits.weight).dtype) if needs.weight else None,
+            self.bias.to(known(logits.bias).dtype) if needs.bias else None,
+        )
