@@ -10,6 +10,7 @@ from crossent.certificate import Certificate
 from crossent.kernels import Kernel, PassSums
 from crossent.objectives.duality import Coordinates, duality_gap
 from crossent.objectives.fisher import DiagonalMetric, FisherMetric, build_fisher_metric
+from crossent.objectives.intercept import InterceptSteps
 from crossent.objectives.softmax import SoftmaxObjective
 from crossent.typing import LinearMap, RowSource
 
@@ -144,8 +145,9 @@ class StructuredObjective:
         in θ gets no gap: its certificate is of the kind "stationary".
         """
         best: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate] | None = None
+        steps = InterceptSteps(self.loss.mean_target)
         if self._here is not None and self._here[0] is w and self._is_certifiable:
-            w = self._with_better_intercept(w, self._here[1])
+            w = self._stepped(w, self._here[1], steps)
         for _ in range(_INTERCEPT_ROUNDS):
             sums = self._pass(w, np.dtype(np.float64), moments=True, entropy=True)
             gradient, certificate, slack = self._judge(w, sums)
@@ -154,7 +156,7 @@ class StructuredObjective:
             best = (w, gradient, certificate)
             if not slack > 0.05 * (certificate.gap - slack):
                 break
-            w = self._with_better_intercept(w, sums)
+            w = self._stepped(w, sums, steps)
         assert best is not None
         return best
 
@@ -200,13 +202,14 @@ class StructuredObjective:
         """(θ, b) as the vector (W, b) of the loss."""
         return self.loss.pack(*self.unpack(w))
 
-    def _with_better_intercept(
-        self, w: npt.NDArray[np.float64], sums: PassSums
+    def _stepped(
+        self, w: npt.NDArray[np.float64], sums: PassSums, steps: InterceptSteps
     ) -> npt.NDArray[np.float64]:
         """`w` after one step on b alone."""
-        theta, _ = self.split(w)
-        better = self.loss._with_better_intercept(self._dense(w), sums)
-        return self.pack(theta, self.loss.unpack(better)[1])
+        theta, b = self.split(w)
+        if not self.fit_intercept:
+            return w
+        return self.pack(theta, b + steps.step(b, sums))
 
     def _pass(
         self, w: npt.NDArray[np.float64], dtype: np.dtype[Any], *, moments: bool, entropy: bool
