@@ -181,3 +181,23 @@ def test_given_logits_have_the_same_outputs(found_and_expected):
 def test_accuracy_needs_labels(problem):
     with pytest.raises(InputError, match="accuracy; it needs one class label"):
         problem("targets").call(linear_cross_entropy, compute=["accuracy"])
+
+
+@pytest.mark.parametrize("kind", ["labels", "targets"])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_what_is_done_to_the_outputs_does_not_reach_the_backward_pass(problem, kind, reduction):
+    given = problem(kind, ignored=False)
+    names = ("row_loss", "log_partition", "entropy")
+    options = {"reduction": reduction, "compute": names, "top_k": 2, "path": "cpu-recompute"}
+    expected = torch.autograd.grad(given.expected(), given.layer)
+
+    found = given.call(linear_cross_entropy, **options)
+    with torch.no_grad():
+        for name in (*names, "top_classes", "top_log_probabilities"):
+            getattr(found, name).zero_()
+
+    assert found.loss.abs().min() > 0.0
+    for one, other in zip(
+        torch.autograd.grad(found.loss.mean(), given.layer), expected, strict=True
+    ):
+        near(one, other)

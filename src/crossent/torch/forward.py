@@ -98,32 +98,37 @@ def _only_for_accuracy(options: Options) -> bool:
 def _outputs(
     rows: Call, objective: RowObjective, statistics: Statistics
 ) -> LinearCrossEntropyResult:
-    """All outputs, of the rows that are kept; in float32, or float64 if the input is."""
+    """All outputs, of the rows that are kept; in float32, or float64 if the input is.
+
+    Copies: what the user does to them must not reach the backward pass.
+    """
     options = rows.options
     kind = torch.promote_types(rows.input.dtype, torch.float32)
     losses = objective.losses(statistics)
     partition = statistics.log_partition
     result = LinearCrossEntropyResult(
-        reduce_rows(losses, objective.row_weight, options.reduction).to(kind)
+        reduce_rows(losses, objective.row_weight, options.reduction).to(kind, copy=True)
     )
     extra: dict[str, Tensor] = {}
     if "row_loss" in options.compute:
-        extra["row_loss"] = losses.to(kind)
+        extra["row_loss"] = losses.to(kind, copy=True)
     if "log_partition" in options.compute:
-        extra["log_partition"] = partition.to(kind)
+        extra["log_partition"] = partition.to(kind, copy=True)
     if "entropy" in options.compute:
         # Rounding may take a difference of two large numbers below 0, where no entropy is.
-        extra["entropy"] = (partition - known(statistics.mean_logit)).clamp(min=0.0).to(kind)
+        extra["entropy"] = (
+            (partition - known(statistics.mean_logit)).clamp(min=0.0).to(kind, copy=True)
+        )
     if "accuracy" in options.compute:
         best = known(statistics.top_classes)[:, 0]
         extra["accuracy"] = accuracy_of(best, known(rows.labels), rows.sample_weight)
     if options.top_k:
         away = known(statistics.top_logits) - partition[:, None]
-        extra["top_classes"] = known(statistics.top_classes)
-        extra["top_log_probabilities"] = away.clamp(max=0.0).to(kind)
+        extra["top_classes"] = known(statistics.top_classes).clone()
+        extra["top_log_probabilities"] = away.clamp(max=0.0).to(kind, copy=True)
     if rows.chosen is not None:
         away = known(statistics.chosen_logits) - partition[:, None]
-        extra["chosen_log_probabilities"] = away.clamp(max=0.0).to(kind)
+        extra["chosen_log_probabilities"] = away.clamp(max=0.0).to(kind, copy=True)
     return result._replace(**extra)
 
 
