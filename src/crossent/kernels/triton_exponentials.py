@@ -14,6 +14,7 @@ from crossent.kernels.triton_jit import (
     KernelLogits,
     TileShape,
     cdiv,
+    flat,
     jit,
     leading,
     numbers_of,
@@ -233,7 +234,7 @@ def exponentials(
     -------
     Partial
     """
-    x, w = leading(logits.input), logits.weight
+    x, w, shift = leading(logits.input), logits.weight, shift.contiguous()
     n, q, kind = len(x), logits.n_classes, shift.dtype
     w = None if w is None else leading(w)
     given_x, given_w, descriptors = operands(x, w, shape)
@@ -243,10 +244,10 @@ def exponentials(
     if n == 0:
         return partial
     _kernel[(cdiv(n, shape.rows) * cdiv(q, shape.classes),)](
-        given_x, given_w, logits.bias, shift, numbers_of(logits, kind),
-        None if labels is None else labels.contiguous(),
-        None if asked.spread is None else asked.spread.contiguous(), y,
-        asked.target_weight, redo, stored, *partial,
+        given_x, given_w, flat(logits.bias), shift, numbers_of(logits, kind),
+        flat(labels),
+        flat(asked.spread), y,
+        flat(asked.target_weight), redo, stored, *partial,
         n, q, x.shape[1], 0 if labels is None else labels.shape[1],
         x.stride(0), 0 if w is None else w.stride(0),
         0 if y is None else y.stride(0), 0 if stored is None else stored.stride(0),

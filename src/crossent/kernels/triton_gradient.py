@@ -18,6 +18,7 @@ from crossent.kernels.triton_jit import (
     KernelLogits,
     TileShape,
     cdiv,
+    flat,
     jit,
     leading,
     numbers_of,
@@ -217,13 +218,10 @@ def logit_gradients(
     y = None if y is None else leading(y)
     given_x, given_w, descriptors = operands(x, w, shape)
 
-    def flat(values: Tensor | None) -> Tensor | None:
-        return None if values is None else values.contiguous()
-
     if n == 0:
         return
     _kernel[(cdiv(n, shape.rows) * cdiv(q, shape.classes),)](
-        given_x, given_w, logits.bias, numbers_of(logits, kind),
+        given_x, given_w, flat(logits.bias), numbers_of(logits, kind),
         (gain / logits.temperature).to(kind), *map(flat, numbers[:9]), flat(numbers.dense), y,
         flat(numbers.target_weight), out,
         n, q, x.shape[1], _count(numbers.labels), _count(numbers.chosen), first_class,

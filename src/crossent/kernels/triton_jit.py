@@ -19,6 +19,7 @@ __all__ = [
     "KernelLogits",
     "TileShape",
     "cdiv",
+    "flat",
     "jit",
     "leading",
     "numbers_of",
@@ -138,6 +139,11 @@ def numbers_of(logits: KernelLogits, kind: torch.dtype) -> Tensor:
     numbers[0].fill_(LOG2_E / logits.temperature)
     numbers[1].fill_(0.0 if logits.softcap is None else logits.softcap)
     return numbers
+
+
+def flat(values: Tensor | None) -> Tensor | None:
+    """The same, its numbers one after the other, or None."""
+    return None if values is None else values.contiguous()
 
 
 def leading(x: Tensor) -> Tensor:

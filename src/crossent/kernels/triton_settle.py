@@ -28,9 +28,9 @@ def _kernel(
     both = (rows < n)[:, None] & (cols < q)[None, :]
     at = rows.to(tl.int64)[:, None] * e_stride + cols[None, :]
     f = tl.load(factor + rows, mask=rows < n, other=0.0)[:, None]
-    scaled = tl.load(e + at, mask=both, other=0.0).to(f.dtype) * f
     # 0 times an exponential that overflowed is 0: such a row has no weight.
-    scaled = tl.where(f == 0.0, 0.0, scaled)
+    old = tl.where(f == 0.0, 0.0, tl.load(e + at, mask=both, other=0.0).to(f.dtype))
+    scaled = old * f
     tl.store(e + at, scaled.to(e.dtype.element_ty), mask=both)
 
 
@@ -49,6 +49,6 @@ def scale_rows(e: Tensor, factor: Tensor, marked: Tensor, shape: TileShape) -> N
     if n == 0:
         return
     _kernel[(cdiv(n, shape.rows) * cdiv(q, shape.classes),)](
-        e, factor, marked, n, q, e.stride(0),
+        e, factor.contiguous(), marked, n, q, e.stride(0),
         ROWS=shape.rows, CLASSES=shape.classes, GROUP=shape.group, num_warps=shape.warps,
     )  # fmt: skip

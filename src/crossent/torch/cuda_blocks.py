@@ -98,9 +98,12 @@ def _whole_rows_bytes(rows: int, sizes: CudaSizes, per_logit: int) -> int:
 
 
 def whole_rows_cut(
-    sizes: CudaSizes, wanted: int | None, per_logit: int, least: int = LEAST_ROWS
+    sizes: CudaSizes, wanted: int | None, per_logit: int, least: int | None = None
 ) -> Cut | None:
-    """Blocks of rows with all classes, or None if fewer than `least` rows fit the budget."""
+    """Blocks of rows with all classes, or None if fewer than `least` rows fit the budget.
+
+    `least` is `LEAST_ROWS` if not given.
+    """
     budget, n, q = _budget(wanted), max(sizes.n_rows, 1), sizes.n_classes
     whole = _whole_rows_bytes(n, sizes, per_logit)
     if whole <= budget:
@@ -108,7 +111,7 @@ def whole_rows_cut(
     fixed = _whole_rows_bytes(0, sizes, per_logit)
     per_row = _whole_rows_bytes(1, sizes, per_logit) - fixed
     rows = min(n - 1, max(0, budget - fixed) // per_row)
-    if rows < min(least, n):
+    if rows < min(LEAST_ROWS if least is None else least, n):
         return None
     rows = math.ceil(n / math.ceil(n / rows))  # blocks of nearly equal size
     rows = rows if rows < _ROW_STEP else rows - rows % _ROW_STEP
