@@ -63,6 +63,9 @@ claims: $(VENV)/.test  ## docs/claims.md and its figures, from the checks
 mutants: $(VENV)/.test  ## every deliberate fault of tests/mutants.txt must fail the tests
 	$(BIN)/python tests/run_mutants.py
 
+mutants-torch: $(TORCH_VENV)/.made  ## the same for the files that need PyTorch
+	OMP_NUM_THREADS=1 $(TORCH_VENV)/bin/python tests/run_mutants.py src/crossent/torch/ kernels/triton_
+
 # Two environments for the peers: adelie needs NumPy 1. BENCH holds further options, such as
 # '--resume' or '--cases mnist,digits_C1 --solvers crossent,cyanure'.
 BENCH_VENV := .bench-venv

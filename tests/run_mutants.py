@@ -4,12 +4,14 @@ Run by ``make mutants``, or directly::
 
     python tests/run_mutants.py [--jobs N] [TEXT ...]
 
-With TEXT, only lines that contain one of the texts are tried. Exit status 1 if a mutant survives,
+With TEXT, only lines that contain one of the texts are tried. Lines of files that need PyTorch are
+left out where it is not installed (``make mutants-torch`` has it). Exit status 1 if a mutant survives,
 if the text to find does not occur exactly once, or if the tests do not pass without a mutant or
 cannot be run with it. The format is described at the top of tests/mutants.txt.
 """
 
 import argparse
+import importlib.util
 import os
 import queue
 import shutil
@@ -22,7 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LIST = ROOT / "tests" / "mutants.txt"
-COPIED = ("src", "tests", "pyproject.toml")
+COPIED = ("src", "tests", "pyproject.toml", "conftest.py")
+NEEDS_TORCH = ("src/crossent/torch/", "src/crossent/kernels/triton_")
 TIMEOUT_S = 600
 TESTS_PASSED, TESTS_FAILED = 0, 1  # pytest's exit codes
 
@@ -121,6 +124,10 @@ def main() -> int:
         for mutant in read_mutants(LIST)
         if not options.text or any(text in str(mutant) for text in options.text)
     ]
+    if importlib.util.find_spec("torch") is None:
+        there = len(mutants)
+        mutants = [mutant for mutant in mutants if not mutant.file.startswith(NEEDS_TORCH)]
+        print(f"{there - len(mutants)} mutants need PyTorch and are left out")
     if not mutants:
         message = "no mutant was selected"
         raise SystemExit(message)

@@ -54,6 +54,7 @@ _SUBMODULES = (
     "linear_maps",
     "linear_model",
     "report",
+    "torch",
 )
 
 __all__ = [
