@@ -5,9 +5,9 @@ Run by ``make mutants``, or directly::
     python tests/run_mutants.py [--jobs N] [TEXT ...]
 
 With TEXT, only lines that contain one of the texts are tried. Lines of files that need PyTorch are
-left out where it is not installed (``make mutants-torch`` has it). Exit status 1 if a mutant survives,
-if the text to find does not occur exactly once, or if the tests do not pass without a mutant or
-cannot be run with it. The format is described at the top of tests/mutants.txt.
+left out where it is not installed (``make mutants-torch`` has it). Exit status 1 if a mutant
+survives, if the text to find does not occur exactly once, or if the tests do not pass without a
+mutant or cannot be run with it. The format is described at the top of tests/mutants.txt.
 """
 
 import argparse
@@ -127,7 +127,7 @@ def main() -> int:
     if importlib.util.find_spec("torch") is None:
         there = len(mutants)
         mutants = [mutant for mutant in mutants if not mutant.file.startswith(NEEDS_TORCH)]
-        print(f"{there - len(mutants)} mutants need PyTorch and are left out")
+        sys.stdout.write(f"{there - len(mutants)} mutants need PyTorch and are left out\n")
     if not mutants:
         message = "no mutant was selected"
         raise SystemExit(message)
