@@ -293,7 +293,7 @@ def accuracy(results, quick):
                 if key in results.found.get("accuracy", {}):
                     continue
                 data = split(name) if data is None else data
-                arguments = (data, C[name], choice, options, seed, 60 if quick else 200)
+                arguments = (data, C[name], choice, options, seed, 60 if quick else 150)
                 results.cell("accuracy", key, lambda a=arguments: fit(*a))
             arguments = (shape, choice, options)
             results.cell("times", f"{shape[0]}x{shape[1]}, {row}", lambda a=arguments: times(*a))

@@ -28,9 +28,9 @@ __all__ = ["DiagonalMetric", "FisherMetric", "build_fisher_metric"]
 Factor: TypeAlias = tuple[FloatArray, bool]
 
 _MAX_EXACT_ROWS = 20_000  # pairs of row and label: then all of them are taken
-_MAX_FACTORED = 3500  # parameters of a factorised metric; above it is diagonal
+_MAX_FACTORED = 5000  # parameters of a factorised metric; above it is diagonal
 _ROWS_PER_PARAMETER = 4
-_FEW_ROWS = 4000
+_FEW_ROWS, _MANY_ROWS = 4000, 10_000
 _CHUNK = 8_000_000  # entries of r held at a time
 _RIDGE = 1e-10  # relative to each variance: keeps the model definite for λ = 0
 _DAMPING = 0.1  # likewise, where factors can trade their sizes and W is far from linear in θ:
@@ -98,7 +98,7 @@ def build_fisher_metric(
     fit_intercept: bool,
     rng: np.random.Generator,
 ) -> FisherMetric | DiagonalMetric:
-    """The Fisher information at (θ, b), factorised up to 3500 parameters, else its diagonal.
+    """The Fisher information at (θ, b), factorised up to 5000 parameters, else its diagonal.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def build_fisher_metric(
 
     Notes
     -----
-    Cost: 4·(p + q) rows, 4000 at least, of a gradient each, m·(p + q)² flops for their products
+    Cost: 4·(p + q) rows, 4000 to 10,000, of a gradient each, m·(p + q)² flops for their products
     and (p + q)³/3 to factorise; 4000 rows for a diagonal.
     """
     q, n = source.n_classes, source.n_rows
@@ -173,7 +173,7 @@ def _pairs(
         p = probabilities(block, W, b)
         each = (p[None] - np.eye(q)[:, None]).reshape(-1, q)
         return block, each, (p * block.sample_weight[:, None]).T.ravel()
-    wanted = _ROWS_PER_PARAMETER * size if size <= _MAX_FACTORED else 0
+    wanted = min(_ROWS_PER_PARAMETER * size, _MANY_ROWS) if size <= _MAX_FACTORED else 0
     m = min(source.n_rows, max(_FEW_ROWS, wanted))
     cumulated = np.cumsum(source.sample_weight)
     steps = (np.arange(m) + rng.random()) * (cumulated[-1] / m)
