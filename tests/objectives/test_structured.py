@@ -209,4 +209,5 @@ def test_one_block_is_the_dense_objective(random_problem, structured_of, objecti
     np.testing.assert_allclose(
         one.value_and_gradient(w)[1], dense.value_and_gradient(w)[1], rtol=1e-11, atol=1e-14
     )
-    assert one.certify(w)[2].gap == pytest.approx(dense.certify(w)[2].gap, rel=1e-6)
+    # The dense objective has a second, tighter bound besides.
+    assert dense.certify(w)[2].gap <= one.certify(w)[2].gap * (1 + 1e-9)
