@@ -14,6 +14,7 @@ from scipy.special import entr
 
 from crossent.kernels import NUMPY_BLOCKS, PassSums
 from crossent.objectives.duality import duality_gap
+from crossent.objectives.target_sums import target_moments
 
 ROUNDING = 4e-15  # of the two values whose difference is compared; both are of the order of 1
 KINDS = {
@@ -197,3 +198,40 @@ def test_the_dual_of_the_reference_is_a_lower_bound_that_is_reached(random_probl
     best = problem.value(W, b)
     assert problem.dual(problem.probabilities(W, b)) == pytest.approx(best, rel=1e-12)
     assert problem.dual(problem.Y) < best - 0.01
+
+
+@every_kind
+@pytest.mark.parametrize("distance", [1e-1, 1e-3, 1e-6])
+def test_with_the_moments_of_the_targets_the_gap_still_bounds_and_is_tighter(
+    kind, distance, random_problem, source_of
+):
+    problem = random_problem(**KINDS[kind])
+    if not problem.fit_intercept or problem.penalty == 0:
+        pytest.skip("nothing to correct")
+    source = source_of(problem)
+    W, b = problem.optimum()
+    best = problem.value(W, b)
+    rng = np.random.default_rng(1)
+    b = b + distance * rng.normal(size=b.shape)
+    W = W + 1e-3 * distance * rng.normal(size=W.shape)
+    q = len(W)
+    sums = PassSums(
+        np.zeros(W.shape), np.zeros(q), mean_probability=np.zeros(q), entropy=np.zeros(())
+    )
+    for block in source.blocks(None):
+        NUMPY_BLOCKS.accumulate(block, W, b, sums)
+    options = {
+        "penalty": problem.penalty,
+        "fit_intercept": True,
+        "column_range": source.column_range,
+        "offset_width": source.offset_width,
+    }
+    moments = target_moments(source)
+    np.testing.assert_allclose(
+        moments.target_features, (problem.Y * problem.s[:, None]).T @ problem.X, atol=1e-12
+    )
+    exact, _ = duality_gap(W, b, sums, **options, moments=moments)
+    bound, _ = duality_gap(W, b, sums, **options)
+    lacking = problem.value(W, b) - best
+    assert exact >= lacking - 1e-13 * (1 + abs(best))
+    assert exact <= bound * (1 + 1e-9)

@@ -63,7 +63,7 @@ def dual_start(
     if max_epochs < 1 or not _pays(objective):
         return None
     source: Any = objective.source
-    mean = _mean_target(source)
+    mean = objective.mean_target
     b = np.log(mean) - np.log(mean).mean() if objective.fit_intercept else np.zeros(len(mean))
     state = _begin(objective, mean)
     rows = np.flatnonzero(source.sample_weight > 0)
@@ -100,13 +100,6 @@ def _pays(objective: SoftmaxObjective) -> bool:
     squares = np.asarray(X.multiply(X).sum(axis=1)).ravel()
     mean_kappa = float(source.sample_weight @ squares) / (objective.penalty * source.n_rows)
     return bool(mean_kappa < _MAX_KAPPA)
-
-
-def _mean_target(source: Any) -> npt.NDArray[np.float64]:
-    if source.targets.ndim == 1:
-        mass = np.bincount(source.targets, source.sample_weight, source.n_classes)
-        return np.asarray(mass, dtype=np.float64)
-    return np.asarray(source.sample_weight @ source.targets, dtype=np.float64)
 
 
 def _begin(objective: SoftmaxObjective, mean: npt.NDArray[np.float64]) -> DualState:

@@ -30,13 +30,14 @@ the duality of regularised risks. The correction for ρ ≠ 0 is derived here.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from crossent.kernels import PassSums
 
-__all__ = ["Coordinates", "duality_gap"]
+__all__ = ["Coordinates", "TargetMoments", "duality_gap"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,47 @@ class Coordinates:
     theta: npt.NDArray[np.float64]
     pull_back: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
     norm: float
+
+
+@dataclass(frozen=True)
+class TargetMoments:
+    """What the rows' targets and features add up to, at no coefficients.
+
+    Attributes
+    ----------
+    target_features : ndarray, shape (q, d)
+        Σ s_i y_i x_iᵀ.
+    mean_row : ndarray, shape (d,)
+        Σ s_i x_i.
+    """
+
+    target_features: npt.NDArray[np.float64]
+    mean_row: npt.NDArray[np.float64]
+
+
+def _with_moments(
+    W: npt.NDArray[np.float64],
+    b: npt.NDArray[np.float64],
+    sums: PassSums,
+    inner: Coordinates,
+    epsilon: float,
+    moments: TargetMoments,
+    penalty: float,
+    offset_width: float,
+) -> tuple[float, float]:
+    """`duality_gap` with E = ε (r Σ s_i x_iᵀ - Σ s_i p_i x_iᵀ) itself, and c = 0."""
+    mean: Any = sums.mean_probability
+    total: Any = sums.entropy
+    mixed = np.maximum(mean - sums.gradient_b / epsilon, 0.0)
+    change = np.outer(mixed, moments.mean_row) - sums.gradient_W - moments.target_features
+    change *= epsilon
+    moved = inner.pull_back(sums.gradient_W + change) + penalty * inner.theta
+    plain = inner.pull_back(sums.gradient_W) + penalty * inner.theta
+    entropy = float(total) - _entropy(mixed) + offset_width
+    slack = float(sums.gradient_b @ b) - float(np.vdot(change, W)) + epsilon * entropy
+    gap = float(np.vdot(moved, moved)) / (2 * penalty) + slack
+    exact = float(np.vdot(plain, plain)) / (2 * penalty)
+    return max(gap, 0.0), max(gap - exact, 0.0)
 
 
 def _whole(W: npt.NDArray[np.float64]) -> Coordinates:
@@ -77,6 +119,7 @@ def duality_gap(
     column_range: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
     offset_width: float,
     coordinates: Coordinates | None = None,
+    moments: TargetMoments | None = None,
 ) -> tuple[float, float]:
     """Bound on f(W, b) - min f in nats, and the part of it owed to a suboptimal intercept.
 
@@ -95,6 +138,8 @@ def duality_gap(
         Largest max_j - min_j of a row of the offset; 0 without one.
     coordinates : Coordinates, optional
         What carries the penalty; by default W.
+    moments : TargetMoments, optional
+        With them E is computed, where else a bound takes its place: for many classes a poor one.
     """
     inner = _whole(W) if coordinates is None else coordinates
     plain = inner.pull_back(sums.gradient_W) + penalty * inner.theta
@@ -107,6 +152,8 @@ def duality_gap(
         epsilon = float(np.max(residual / mean, initial=0.0))
     if not epsilon < 1:
         return math.inf, math.inf
+    if epsilon > 0 and moments is not None:
+        return _with_moments(W, b, sums, inner, epsilon, moments, penalty, offset_width)
     lowest, highest = column_range
     centre, half = (lowest + highest) / 2, (highest - lowest) / 2
     centred = plain - inner.pull_back(np.outer(residual, centre))

@@ -18,6 +18,7 @@ much slower. On the span of T, r vectors near the leading eigenvectors with Tᵀ
 the exact Hessian with v_i = (1, Tᵀ(x_i - x̄)) takes its place.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -37,7 +38,13 @@ from crossent.objectives.curvature import (
 )
 from crossent.typing import Block, FloatArray
 
-__all__ = ["HessianChoice", "NewtonMetric", "TwoLevelMetric", "build_metric"]
+__all__ = [
+    "HessianChoice",
+    "NewtonMetric",
+    "TwoLevelMetric",
+    "build_metric",
+    "first_level_metric",
+]
 
 HessianChoice: TypeAlias = Literal["auto", "exact", "model"]
 Factor: TypeAlias = tuple[FloatArray, bool]
@@ -222,6 +229,46 @@ def build_metric(
     return _two_level(block, p, weight, centre, penalty, leading, rng, n_rows, previous, n_threads)
 
 
+def first_level_metric(
+    block: Block,
+    curvature: npt.NDArray[np.float64],
+    mean_probability: npt.NDArray[np.float64] | None,
+    *,
+    n_classes: int,
+    penalty: float,
+    n_rows: int,
+    n_threads: int | None = None,
+) -> TwoLevelMetric:
+    """The first level alone, for so many classes that no (rows, q) array can be made.
+
+    A row's curvature lies in a few classes. Shared out evenly it is 1/q for each, which is too
+    little for those, and all of it is too much for the others: 1/√q is between.
+
+    Parameters
+    ----------
+    block : Block
+    curvature : ndarray, shape (rows,)
+        1 - Σ_j p_ij² of its rows.
+    mean_probability : ndarray or None, shape (q,)
+        p̄, the diagonal of the Hessian in b for many classes; None without an intercept.
+    """
+    X, d = block.X, block.X.shape[1]
+    weight = (block.sample_weight * curvature / math.sqrt(n_classes)).astype(X.dtype)
+    centre = None
+    if mean_probability is not None:
+        centre = np.asarray(weight @ X, dtype=np.float64) / max(float(weight.sum()), 1e-300)
+    none = np.zeros((d, 0))
+    if d > _MAX_DENSE_FEATURES:
+        variance = _column_variance(X, weight, centre)
+        inverse = 1.0 / (variance + _definite(penalty, variance))
+    else:
+        first = gram(X, weight, centre, n_threads)
+        first[np.diag_indices(d)] += _definite(penalty, first.diagonal())
+        inverse = _inverse(first)
+    cost = _passes_of(X, n_classes, 0, n_rows)
+    return TwoLevelMetric(n_classes, d, centre, inverse, none, None, mean_probability, cost)
+
+
 def _definite(penalty: float, variance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """λ and a ridge far below each column's own variance: columns may differ by any factor."""
     return np.asarray(np.maximum(penalty + _RIDGE * variance, 1e-300))
@@ -279,9 +326,6 @@ def _two_level(
         inverse, span = _both_levels(first, min(leading, d), known, rng, n_threads)
     if centre is None and span.shape[1] == 0:
         return TwoLevelMetric(q, d, centre, inverse, span, None)
-    if q > _MAX_EXACT:
-        scale = np.maximum(np.asarray(block.sample_weight @ p, dtype=np.float64), 1e-12)
-        return TwoLevelMetric(q, d, centre, inverse, span, None, scale)
     features = _features_in(block.X, span, centre)
     hessian = exact_hessian(p, features, block.sample_weight, n_threads)
     add_flat_curvature(hessian, (span.T * ridge) @ span, q, centre is not None)

@@ -17,6 +17,7 @@ __all__ = ["separable", "separates"]
 
 _MAX_NONZEROS = 3_000_000  # of the linear program; about a minute
 _TOLERANCE = 1e-7
+_LOGITS = 4_000_000  # that are held at a time
 
 
 def separates(block: Block, W: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> bool:
@@ -32,13 +33,26 @@ def separates(block: Block, W: npt.NDArray[np.float64], b: npt.NDArray[np.float6
         labels = dense.argmax(axis=1)
         if (dense.max(axis=1)[counted] < 1).any():
             return False
-    logits = block.X @ W.T + b
+    size = max(1, _LOGITS // len(b))
+    parts = (slice(start, start + size) for start in range(0, len(labels), size))
+    return all(_separates(block, W, b, labels, part) for part in parts)
+
+
+def _separates(
+    block: Block,
+    W: npt.NDArray[np.float64],
+    b: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.intp],
+    part: slice,
+) -> bool:
+    """`separates` for some of the rows."""
+    logits = block.X[part] @ W.T + b
     if block.offset is not None:
-        logits = logits + block.offset
-    rows = np.arange(len(labels))
-    own = logits[rows, labels]
-    logits[rows, labels] = -np.inf
-    return bool((own > logits.max(axis=1))[counted].all())
+        logits = logits + block.offset[part]
+    rows = np.arange(len(logits))
+    own = logits[rows, labels[part]]
+    logits[rows, labels[part]] = -np.inf
+    return bool((own > logits.max(axis=1))[block.sample_weight[part] > 0].all())
 
 
 def separable(block: Block, *, n_classes: int, fit_intercept: bool) -> bool | None:

@@ -1,5 +1,6 @@
 """The penalised mean cross-entropy of a linear softmax model, as a solver sees it."""
 
+import functools
 import math
 from dataclasses import replace
 from typing import Any
@@ -10,20 +11,25 @@ import scipy.sparse as sp
 
 from crossent.certificate import Certificate
 from crossent.kernels import Kernel, PassSums
-from crossent.objectives.duality import duality_gap
+from crossent.objectives.duality import TargetMoments, duality_gap
+from crossent.objectives.intercept import intercept_step
 from crossent.objectives.metric import (
     HessianChoice,
     NewtonMetric,
     TwoLevelMetric,
     build_metric,
+    first_level_metric,
 )
 from crossent.objectives.sampling import rows_for_metric, sample_size
 from crossent.objectives.scaled_gap import scaled_gap
+from crossent.objectives.target_sums import mean_target, target_moments
 from crossent.typing import RowSource
 
 __all__ = ["SoftmaxObjective"]
 
 _MANY_CLASSES = 1500  # above this the q×q Hessian of the intercept is not formed
+_ROWS_OF_MANY_CLASSES = 20_000
+_LOGARITHM_ROUNDS = 12  # each leaves about a third of what the intercept lacks
 _INTERCEPT_ROUNDS = 4  # Newton converges quadratically; more rounds would be rounding
 _CHEAP_METRIC_FLOPS = 2e9
 _LOOSENESS = 500.0  # of a scaled gap, over the Newton decrement: 2 to 1000 on seven data sets
@@ -141,7 +147,7 @@ class SoftmaxObjective:
     def _rows_for_scaled_gap(self) -> slice | None:
         """The rows that a scaled gap takes: dense ones, many more than features; or none."""
         n, d = self.source.n_rows, max(self.source.n_features, 1)
-        rows = min(n, _SCALED_ENTRIES // d)
+        rows = min(n, _SCALED_ENTRIES // max(d, self.source.n_classes))
         sparse = sp.issparse(getattr(self.source, "X", None))
         if self.penalty == 0 or sparse or rows < _SCALED_ROWS_PER_FEATURE * d:
             return None
@@ -171,6 +177,8 @@ class SoftmaxObjective:
         The first one is made where nothing is known yet and lives for few steps: it has no second
         level. Later ones live longer.
         """
+        if self.source.n_classes > _MANY_CLASSES:
+            return self._metric_of_many_classes()
         W, b = self.unpack(w)
         sampled = self._sample_size < self.source.n_rows
         block = rows_for_metric(
@@ -195,6 +203,34 @@ class SoftmaxObjective:
         self._model = metric if isinstance(metric, TwoLevelMetric) else None
         return metric
 
+    def _metric_of_many_classes(self) -> TwoLevelMetric:
+        """The first level, from what the last pass found: no array of rows times classes."""
+        assert self._here is not None
+        assert self._row_curvature is not None
+        n = self.source.n_rows
+        rows = slice(0, n, -(-n // _ROWS_OF_MANY_CLASSES))
+        block = self.source.take(rows, self.source.dtype)
+        mean = None
+        if self.fit_intercept:
+            target = self.mean_target
+            mean = np.maximum(self._here[1].gradient_b + target, 0.1 * target)
+        share = float(block.sample_weight.sum())
+        block = replace(block, sample_weight=block.sample_weight / share)
+        return first_level_metric(
+            block,
+            self._row_curvature[rows],
+            mean,
+            n_classes=self.source.n_classes,
+            penalty=self.penalty,
+            n_rows=n,
+            n_threads=self.n_threads,
+        )
+
+    @functools.cached_property
+    def mean_target(self) -> npt.NDArray[np.float64]:
+        """ȳ = Σ s_i y_i: of every class some, since classes without rows are left out."""
+        return mean_target(self.source)
+
     def certify(
         self, w: npt.NDArray[np.float64], /
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate]:
@@ -205,8 +241,9 @@ class SoftmaxObjective:
         """
         best: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate] | None = None
         if self._here is not None and self._here[0] is w:
-            w = self._with_better_intercept(w, self._here[1])
-        for _ in range(_INTERCEPT_ROUNDS):
+            w = self._stepped(w, self._here[1])
+        many = self.source.n_classes > _MANY_CLASSES
+        for _ in range(_LOGARITHM_ROUNDS if many else _INTERCEPT_ROUNDS):
             sums = self._pass(w, np.dtype(np.float64), moments=True, entropy=True)
             gradient, certificate, slack = self._judge(w, sums)
             if best is None or _rank(certificate) < _rank(best[2]):
@@ -216,9 +253,16 @@ class SoftmaxObjective:
             tight = not slack > 0.05 * (certificate.gap - slack)
             if tight or certificate.relative_gap <= self.enough:
                 break
-            w = self._with_better_intercept(w, sums)
+            w = self._stepped(w, sums)
         assert best is not None
         return best
+
+    def _stepped(self, w: npt.NDArray[np.float64], sums: PassSums) -> npt.NDArray[np.float64]:
+        """`w` after one step on b alone."""
+        if not self.fit_intercept:
+            return w
+        W, b = self.unpack(w)
+        return self.pack(W, b + intercept_step(sums))
 
     def _judge(
         self, w: npt.NDArray[np.float64], sums: PassSums
@@ -239,10 +283,28 @@ class SoftmaxObjective:
             column_range=self.source.column_range,
             offset_width=self.source.offset_width,
         )
+        if slack > 0 and _relative(value, gap) > self.enough:
+            gap, slack = min((gap, slack), self._gap_with_moments(w, sums))
         if _relative(value, gap) > self.enough:
             better = self._scaled_gap(w, sums)
             gap, slack = (better, 0.0) if better < gap else (gap, slack)
         return gradient, Certificate("gap", value, gap, _relative(value, gap), norm), slack
+
+    def _gap_with_moments(self, w: npt.NDArray[np.float64], sums: PassSums) -> tuple[float, float]:
+        return duality_gap(
+            *self.unpack(w),
+            sums,
+            penalty=self.penalty,
+            fit_intercept=self.fit_intercept,
+            column_range=self.source.column_range,
+            offset_width=self.source.offset_width,
+            moments=self._target_moments,
+        )
+
+    @functools.cached_property
+    def _target_moments(self) -> TargetMoments:
+        """One more reading of X, and only where an intercept is in the way of a certificate."""
+        return target_moments(self.source)
 
     def _scaled_gap(self, w: npt.NDArray[np.float64], sums: PassSums) -> float:
         rows = self._rows_for_scaled_gap
@@ -257,26 +319,6 @@ class SoftmaxObjective:
             column_range=self.source.column_range,
             offset_width=self.source.offset_width,
         )
-
-    def _with_better_intercept(
-        self, w: npt.NDArray[np.float64], sums: PassSums
-    ) -> npt.NDArray[np.float64]:
-        """`w` after one step on b alone: Newton's, or b += log(ȳ/p̄) for very many classes."""
-        if not self.fit_intercept or sums.mean_probability is None:
-            return w
-        W, b = self.unpack(w)
-        mean, residual = sums.mean_probability, sums.gradient_b
-        if sums.second_moment is None:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                step = np.log(mean - residual) - np.log(mean)
-            step[~np.isfinite(step)] = 0.0
-        else:
-            hessian = np.diag(mean) - sums.second_moment
-            hessian += mean.max() / len(mean)  # along (1, …, 1), where it is singular
-            step = -np.linalg.solve(hessian, residual)
-        step -= step.mean()
-        step *= min(1.0, 1.0 / max(float(np.ptp(step)), 1e-300))
-        return self.pack(W, b + step)
 
     def _pass(
         self,
@@ -296,7 +338,8 @@ class SoftmaxObjective:
                 sums.second_moment = np.zeros((q, q))
         if entropy:
             sums.entropy = np.zeros(())
-        if self._row_curvature is None and self._sample_size < self.source.n_rows:
+        wanted = self._sample_size < self.source.n_rows or q > _MANY_CLASSES
+        if self._row_curvature is None and wanted:
             self._row_curvature = np.empty(self.source.n_rows)
         sums.row_curvature = self._row_curvature
         for block in self.source.blocks(self.kernel.block_rows):

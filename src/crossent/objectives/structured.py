@@ -10,7 +10,7 @@ from crossent.certificate import Certificate
 from crossent.kernels import Kernel, PassSums
 from crossent.objectives.duality import Coordinates, duality_gap
 from crossent.objectives.fisher import DiagonalMetric, FisherMetric, build_fisher_metric
-from crossent.objectives.intercept import InterceptSteps
+from crossent.objectives.intercept import intercept_step
 from crossent.objectives.softmax import SoftmaxObjective
 from crossent.typing import LinearMap, RowSource
 
@@ -145,9 +145,8 @@ class StructuredObjective:
         in θ gets no gap: its certificate is of the kind "stationary".
         """
         best: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate] | None = None
-        steps = InterceptSteps(self.loss.mean_target)
         if self._here is not None and self._here[0] is w and self._is_certifiable:
-            w = self._stepped(w, self._here[1], steps)
+            w = self._stepped(w, self._here[1])
         for _ in range(_INTERCEPT_ROUNDS):
             sums = self._pass(w, np.dtype(np.float64), moments=True, entropy=True)
             gradient, certificate, slack = self._judge(w, sums)
@@ -156,7 +155,7 @@ class StructuredObjective:
             best = (w, gradient, certificate)
             if not slack > 0.05 * (certificate.gap - slack):
                 break
-            w = self._stepped(w, sums, steps)
+            w = self._stepped(w, sums)
         assert best is not None
         return best
 
@@ -202,14 +201,12 @@ class StructuredObjective:
         """(θ, b) as the vector (W, b) of the loss."""
         return self.loss.pack(*self.unpack(w))
 
-    def _stepped(
-        self, w: npt.NDArray[np.float64], sums: PassSums, steps: InterceptSteps
-    ) -> npt.NDArray[np.float64]:
+    def _stepped(self, w: npt.NDArray[np.float64], sums: PassSums) -> npt.NDArray[np.float64]:
         """`w` after one step on b alone."""
         theta, b = self.split(w)
         if not self.fit_intercept:
             return w
-        return self.pack(theta, b + steps.step(b, sums))
+        return self.pack(theta, b + intercept_step(sums))
 
     def _pass(
         self, w: npt.NDArray[np.float64], dtype: np.dtype[Any], *, moments: bool, entropy: bool

@@ -293,6 +293,19 @@ class _Run:
         )
         return Solution(point.w, certificate, self.iterations, self.builds, tuple(self.trace))
 
+    def note(self, here: Point, slope: float) -> None:
+        """Keep what later decisions look back on."""
+        self.slopes.append(slope)
+        if self.age == 0:
+            self.drop_when_built = -slope / 2 / max(abs(here.value), _SMALL_VALUE)
+        self.gaps.append(self.gap(here, slope))
+
+    def nowhere(self, start: npt.NDArray[np.float64]) -> Solution:
+        """Where the very first value is not finite."""
+        nan = math.nan
+        blank = Certificate("stationary", nan, nan, nan, nan)
+        return self.finish(Point(start, nan, np.full_like(start, nan)), blank, Status.NOT_FINITE)
+
     def give_up(self, here: Point, status: Status) -> Solution:
         """Certify what there is. A proof that succeeds after all outranks the reason to stop."""
         point, certificate = self.certify(here)
@@ -348,16 +361,11 @@ def minimise(
     )
     here = run.evaluate(start)
     if here is None or not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
-        nan = math.nan
-        blank = Certificate("stationary", nan, nan, nan, nan)
-        return run.finish(Point(start, nan, np.full_like(start, nan)), blank, Status.NOT_FINITE)
+        return run.nowhere(start)
     while True:
         direction = run.direction(here)
         slope = float(here.gradient @ direction)
-        run.slopes.append(slope)
-        if run.age == 0:
-            run.drop_when_built = -slope / 2 / max(abs(here.value), _SMALL_VALUE)
-        run.gaps.append(run.gap(here, slope))
+        run.note(here, slope)
         if run.gaps[-1] <= run.margin * tol:
             solution = _certified(run, here, slope)
             if solution is not None:

@@ -1,0 +1,45 @@
+"""What targets add up to, alone and with the features, without any coefficients."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from crossent.objectives.duality import TargetMoments
+from crossent.typing import RowSource
+
+__all__ = ["mean_target", "target_moments"]
+
+_ROWS = 20_000  # at once, in float64
+
+
+def mean_target(source: RowSource) -> npt.NDArray[np.float64]:
+    """ȳ = Σ s_i y_i, shape (q,)."""
+    total = np.zeros(source.n_classes)
+    for block in source.blocks(None):
+        if block.targets.ndim == 1:
+            total += np.bincount(block.targets, block.sample_weight, source.n_classes)
+        else:
+            total += block.sample_weight @ block.targets
+    return total
+
+
+def target_moments(source: RowSource) -> TargetMoments:
+    """Σ s_i y_i x_iᵀ and Σ s_i x_i. Cost: O(n·d) for labels, O(n·d·q) for distributions."""
+    q, d = source.n_classes, source.n_features
+    by_class, rows = np.zeros((q, d)), np.zeros(d)
+    for block in source.blocks(_ROWS):
+        X: Any = block.X.astype(np.float64)
+        n = X.shape[0]
+        if block.targets.ndim == 1:
+            weighted: Any = sp.csr_array(
+                (block.sample_weight, (block.targets, np.arange(n))), shape=(q, n)
+            )
+        else:
+            dense = block.targets.toarray() if sp.issparse(block.targets) else block.targets
+            weighted = (dense * block.sample_weight[:, None]).T
+        product = weighted @ X
+        by_class += product.toarray() if sp.issparse(product) else product
+        rows += block.sample_weight @ X
+    return TargetMoments(by_class, rows)
