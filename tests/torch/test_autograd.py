@@ -113,11 +113,13 @@ def test_without_retaining_a_second_pass_is_refused(problem):
         loss.backward()
 
 
-def test_what_comes_from_above_multiplies_the_gradients(problem):
+@pytest.mark.parametrize("retain", [False, True])
+def test_what_comes_from_above_multiplies_the_gradients(problem, retain):
     given = problem("labels")
     plain = torch.autograd.grad(given.call(linear_cross_entropy), given.layer)
 
-    scaled = torch.autograd.grad(-2.5 * given.call(linear_cross_entropy), given.layer)
+    loss = -2.5 * given.call(linear_cross_entropy)
+    scaled = torch.autograd.grad(loss, given.layer, retain_graph=retain)
 
     for one, other in zip(scaled, plain, strict=True):
         torch.testing.assert_close(one, -2.5 * other, rtol=1e-15, atol=0.0)
@@ -207,7 +209,7 @@ def test_the_same_call_gives_the_same_bits(problem, threads, path):
 @pytest.mark.parametrize("kind", ["labels", "targets"])
 def test_the_number_of_threads_changes_nothing_but_rounding(problem, threads, count, path, kind):
     given = problem(kind, n=150, d=8, q=2500)
-    options = {"path": path, "max_workspace_bytes": 3 * 10**6, "compute": ["entropy"], "top_k": 3}
+    options = {"path": path, "max_workspace_bytes": 10**7, "compute": ["entropy"], "top_k": 3}
     alone = given.call(linear_cross_entropy, **options)
     expected = torch.autograd.grad(alone.loss + alone.entropy.nansum(), given.layer)
     threads(count)
@@ -216,6 +218,7 @@ def test_the_number_of_threads_changes_nothing_but_rounding(problem, threads, co
     found = torch.autograd.grad(together.loss + together.entropy.nansum(), given.layer)
 
     assert torch.get_num_threads() == count
+    assert given.call(explain, **options).blocks["threads"] == count
     assert torch.equal(together.top_classes, alone.top_classes)
     torch.testing.assert_close(together.loss, alone.loss, rtol=1e-13, atol=0.0)
     for one, other in zip(found, expected, strict=True):

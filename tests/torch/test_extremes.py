@@ -58,8 +58,15 @@ def test_hopeless_rows_do_not_disturb_the_others(problem, path):
         given.input[::7] *= 200.0  # logits of some hundreds, in float32
     expected = given.expected("sum")
 
-    loss = given.call(linear_cross_entropy, reduction="sum", path=path)
+    found = given.call(
+        linear_cross_entropy, reduction="sum", path=path, compute=["entropy"], top_k=1
+    )
+    loss = found.loss
 
+    # Differences of rounded logits, yet no probability is above 1 and no entropy below 0.
+    used = given.target != -100
+    assert (found.top_log_probabilities[used] <= 0.0).all()
+    assert (found.entropy[used] >= 0.0).all()
     torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=0.0)
     pairs = zip(
         torch.autograd.grad(loss, given.layer),

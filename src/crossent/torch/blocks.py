@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crossent.errors import InputError
@@ -10,6 +11,8 @@ __all__ = ["Blocks", "Sizes", "fused_blocks", "least_bytes", "needed_blocks", "r
 
 TILE_BYTES = 2**20
 """One thread's logits at a time: they stay in its own cache between product and exponential."""
+LEAST_TILE_BYTES = 2**15
+"""A product of a smaller tile takes less time than the calls around it."""
 LEAST_FUSED_ROWS = 48
 """With fewer rows at a time the products wait for W, and a fourth product costs less."""
 MOST_ROWS = 512
@@ -107,19 +110,29 @@ def _recompute_bytes(rows: int, classes: int, sizes: Sizes, threads: int) -> int
 
 
 def recompute_blocks(sizes: Sizes, wanted: int | None) -> Blocks | None:
-    """Blocks for four products, or None if not even one row fits the budget."""
+    """Blocks for four products, or None if not even one row fits the budget.
+
+    All threads on smaller tiles rather than few on large ones, as long as a tile repays its call.
+    """
     budget = budget_of(sizes, wanted)
-    rows = min(256, max(sizes.n_rows, 1))
-    tile = TILE_BYTES
-    while True:
+    for least in (LEAST_TILE_BYTES, 0):
         for threads in range(sizes.threads, 0, -1):
-            classes = _classes_for(rows, sizes, threads, tile)
-            size = _recompute_bytes(rows, classes, sizes, threads)
-            if size <= budget:
-                return Blocks(rows, classes, threads, size)
-        if rows == 1 and classes <= 16:
-            return None
-        rows, tile = max(1, rows // 2), max(64, tile // 4)
+            for rows, tile in _shrinking(sizes, least):
+                classes = _classes_for(rows, sizes, threads, tile)
+                size = _recompute_bytes(rows, classes, sizes, threads)
+                if size <= budget:
+                    return Blocks(rows, classes, threads, size)
+    return None
+
+
+def _shrinking(sizes: Sizes, least: int) -> Iterator[tuple[int, int]]:
+    """Rows and bytes of a tile, from large to small."""
+    rows, tile = min(256, max(sizes.n_rows, 1)), TILE_BYTES
+    while tile > least:
+        yield rows, tile
+        if rows == 1 and tile <= 16 * sizes.item:
+            return
+        rows, tile = max(1, rows // 2), max(16 * sizes.item, tile // 4)
 
 
 def least_bytes(sizes: Sizes) -> int:
