@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DATA   ?= $(if $(CROSSENT_DATA),mnist,digits)
 
-.PHONY: demo test test-torch lint types claims mutants bench bench-quick clean
+.PHONY: demo test test-torch lint types claims mutants mutants-torch bench bench-quick clean
 
 # The build backend is pinned too: an option of pip does not reach the environment it builds in.
 export PIP_CONSTRAINT       := constraints.txt
