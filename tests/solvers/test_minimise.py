@@ -10,7 +10,7 @@ import pytest
 from crossent.certificate import Certificate, Status
 from crossent.solvers import minimise
 from crossent.solvers.line_search import Point
-from crossent.solvers.metric_lbfgs import _Memory
+from crossent.solvers.memory import Memory
 
 
 @dataclass
@@ -162,7 +162,7 @@ def test_the_direction_is_that_of_the_bfgs_formula():
     rng = np.random.default_rng(1)
     B = rng.normal(size=(5, 5))
     A, M = B @ B.T + np.eye(5), np.diag([1.0, 2.0, 3.0, 4.0, 5.0])
-    memory = _Memory(3)
+    memory = Memory(3)
     points = [Point(w, 0.0, A @ w) for w in rng.normal(size=(6, 5))]
     for old, new in itertools.pairwise(points):
         memory.remember(old, new)
@@ -180,7 +180,7 @@ def test_the_direction_is_that_of_the_bfgs_formula():
 
 
 def test_pairs_without_curvature_are_not_remembered():
-    memory = _Memory(5)
+    memory = Memory(5)
     a = Point(np.zeros(2), 0.0, np.array([1.0, 0.0]))
     memory.remember(a, Point(np.array([1.0, 0.0]), 0.0, np.array([1.0, 0.0])))
     memory.remember(a, Point(np.array([1.0, 0.0]), 0.0, np.array([0.5, 0.0])))

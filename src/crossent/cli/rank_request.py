@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from crossent.datasets import FOOTBALL_SAMPLE
 from crossent.errors import InputError
 
 __all__ = ["RankRequest"]
@@ -41,7 +40,7 @@ class RankRequest:
             A column that is needed was not named.
         """
         request = self
-        if str(self.file) == FOOTBALL_SAMPLE.stem and not self.file.exists():
+        if str(self.file) == "football_sample" and not self.file.exists():
             request = self._for_football()
         if not request.left or not request.right:
             message = "--left and --right are needed: the columns of the two items."
@@ -56,6 +55,8 @@ class RankRequest:
 
     def _for_football(self) -> "RankRequest":
         """The example's columns where none are given; its home advantage unless told otherwise."""
+        from crossent.datasets import FOOTBALL_SAMPLE  # NumPy, which --help does without
+
         effect = self.estimator["order_effect"] or "global"
         neutral = None if effect == "none" else self.neutral or "neutral"
         return replace(
