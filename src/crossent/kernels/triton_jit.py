@@ -126,7 +126,8 @@ def precision_of(x: Tensor) -> str:
     """How products of float32 are made: as PyTorch is told to make its own."""
     if x.device.type == "cpu":
         return "widened"
-    return "tf32" if torch.backends.cuda.matmul.allow_tf32 and x.dtype == torch.float32 else "ieee"
+    exact = torch.get_float32_matmul_precision() == "highest"
+    return "ieee" if exact or x.dtype != torch.float32 else "tf32"
 
 
 def numbers_of(logits: KernelLogits, kind: torch.dtype) -> Tensor:

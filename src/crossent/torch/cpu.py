@@ -18,6 +18,7 @@ from crossent.torch.engine import (
     Questions,
     RowLogits,
     Statistics,
+    joined,
 )
 from crossent.torch.gradients import LinearSums, recomputed
 from crossent.torch.sweep import RowSweep, initial_shift, largest_shift
@@ -99,7 +100,7 @@ def _statistics(
         _swept(tiles, questions, part, _scratch(tiles, scratch[0], part), scratch[1])
         for part in blocks.row_blocks(logits.input.shape[0])
     ]
-    return _joined([sweep.statistics() for sweep in parts])
+    return joined([sweep.statistics() for sweep in parts])
 
 
 def _scratch(tiles: Tiles, memory: Tensor, part: slice) -> Callable[[int, int], Tensor]:
@@ -158,14 +159,6 @@ def _swept(
     return sweep
 
 
-def _joined(parts: list[Statistics]) -> Statistics:
-    """The statistics of consecutive blocks of rows as one."""
-    fields = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
-    return Statistics(
-        **{name: None if xs[0] is None else torch.cat(xs) for name, xs in fields.items()}
-    )
-
-
 def _fused(
     tiles: Tiles,
     questions: Questions,
@@ -199,7 +192,7 @@ def _fused(
         sums.add_rows(part, sweep.x, store, scale / logits.temperature, products)
         sums.add_rank_one(part, sweep.x, coefficients)
         parts.append(found)
-    return _joined(parts), sums.finished()
+    return joined(parts), sums.finished()
 
 
 def _subtracted(

@@ -27,13 +27,7 @@ from crossent.torch.cuda_blocks import (
 )
 from crossent.torch.cuda_numbers import gain_of, numbers_for, sizes_for, slope_at
 from crossent.torch.cuda_products import LinearGradients, RankOne, wide_product
-from crossent.torch.cuda_statistics import (
-    RowSums,
-    joined,
-    questions_of_rows,
-    row_sums,
-    shape_for,
-)
+from crossent.torch.cuda_statistics import RowSums, questions_of_rows, row_sums, shape_for
 from crossent.torch.engine import (
     Coefficients,
     Gradients,
@@ -41,6 +35,7 @@ from crossent.torch.engine import (
     Questions,
     RowLogits,
     Statistics,
+    joined,
     known,
 )
 from crossent.torch.gradients import coefficients_of_rows

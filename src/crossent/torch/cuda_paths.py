@@ -57,7 +57,8 @@ def _no_exponentials(problem: Problem) -> str | None:
     options = problem.options
     if problem.dtype not in ("bfloat16", "float32"):
         return f"Exponentials of shifted logits do not fit {problem.dtype}."
-    exact = problem.dtype == "float32" and not torch.backends.cuda.matmul.allow_tf32
+    highest = torch.get_float32_matmul_precision() == "highest"
+    exact = problem.dtype == "float32" and highest
     if exact and options.path is None:
         return "In full float32 the library's product is faster than the kernel's."
     if problem.needs_gradient and options.reduction == "none":

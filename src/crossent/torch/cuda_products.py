@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from crossent.torch.engine import Gradients, Needs, RowLogits, known
+from crossent.torch.engine import AtClasses, Gradients, Needs, RowLogits, known
 
 __all__ = ["LinearGradients", "RankOne", "split_in_two", "wide_product", "wide_vector_product"]
 
@@ -86,6 +86,34 @@ class LinearGradients:
         for start in range(0, g.shape[1], _CLASSES):
             span = slice(start, start + _CLASSES)
             self.weight[span] += wide_product(g[:, span].T, x) * back
+
+    def add_some_classes(self, part: slice, g: Tensor, scale: Tensor, kept: Tensor) -> None:
+        """Rows of the gradient, diag(scale) G, of which only the classes `kept` are multiplied.
+
+        ∂b gets the sums of all classes.
+        """
+        x, w = self.logits.input[part], known(self.logits.weight)
+        some = g.index_select(1, kept)
+        if self.needs.input:
+            self.input[part] = wide_product(some, w.index_select(0, kept)) * scale[:, None]
+        if self.needs.weight:
+            product = wide_product(some.T, (x * scale[:, None]).to(x.dtype))
+            self.weight.index_add_(0, kept, product)
+        if self.needs.bias:
+            self.bias += wide_vector_product(g.T, scale)
+
+    def add_at(self, part: slice, at: AtClasses) -> None:
+        """Values at single classes of these rows; class −1 for none. In a fixed order on CPUs."""
+        x, w = self.logits.input[part], known(self.logits.weight)
+        for classes, values in zip(at.classes.unbind(1), at.value.unbind(1), strict=True):
+            value = values.where(classes >= 0, 0.0).to(self.kind)
+            index = classes.clamp(min=0)
+            if self.needs.input:
+                self.input[part] += w.index_select(0, index).to(self.kind) * value[:, None]
+            if self.needs.weight:
+                self.weight.index_add_(0, index, x.to(self.kind) * value[:, None])
+            if self.needs.bias:
+                self.bias.index_add_(0, index, value)
 
     def subtract(self, rank_one: RankOne) -> None:
         """Take off the same vector in every row, times that row's number; after all rows."""

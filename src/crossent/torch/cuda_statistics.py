@@ -17,7 +17,7 @@ from crossent.kernels.triton_jit import LOG2_E, TileShape, product_shape, readin
 from crossent.torch.engine import Questions, RowLogits, Statistics, known
 from crossent.torch.tiles import arithmetic_of, logits_at
 
-__all__ = ["RowSums", "joined", "questions_of_rows", "row_sums", "shape_for"]
+__all__ = ["RowSums", "questions_of_rows", "row_sums", "shape_for"]
 
 _LARGEST_SUM = 2.0**100
 """Above, products of exponentials could overflow in float32 and bfloat16."""
@@ -154,14 +154,6 @@ def _target_sums(targets: Tensor, c: Tensor | None) -> Tensor:
         return targets.sum(dim=1, dtype=torch.float64)
     kind = arithmetic_of(targets.dtype)
     return torch.cat([y.to(kind) @ c.to(kind) for y in targets.split(256)]).double()
-
-
-def joined(parts: list[Statistics]) -> Statistics:
-    """The statistics of consecutive blocks of rows as one."""
-    fields = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
-    return Statistics(
-        **{name: None if xs[0] is None else torch.cat(xs) for name, xs in fields.items()}
-    )
 
 
 def _mean_logit(

@@ -16,10 +16,11 @@ products follow: ∂/∂W = (∂/∂z)ᵀ X, ∂/∂X = (∂/∂z) W, ∂/∂b =
 and 1 / temperature between them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "RowLogits",
     "Spread",
     "Statistics",
+    "joined",
     "known",
 ]
 
@@ -99,7 +101,7 @@ class Questions:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What is known of each row; float64 on CPUs, float32 or wider elsewhere.
+    """What is known of each row, in float64.
 
     Attributes
     ----------
@@ -223,6 +225,14 @@ class Engine(Protocol):
         budget: int | None,
     ) -> tuple[Statistics, Gradients]:
         """Both with three products in all; `coefficients_of` is asked for each block of rows."""
+
+
+def joined(parts: Sequence[Statistics]) -> Statistics:
+    """The statistics of consecutive blocks of rows as one."""
+    fields = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
+    return Statistics(
+        **{name: None if xs[0] is None else torch.cat(xs) for name, xs in fields.items()}
+    )
 
 
 def known(value: Tensor | None) -> Tensor:

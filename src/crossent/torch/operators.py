@@ -155,7 +155,7 @@ def _fake(
     reduction, _, smoothing, _, _, _, compute, top_k, _, _, needs = options
     n, compute = input.shape[0], compute.split(",")
     kind = torch.promote_types(input.dtype, torch.float32)
-    wide = torch.float64 if input.device.type == "cpu" else torch.float32
+    wide = torch.float64
     k = top_k or int("accuracy" in compute)
     m = None if chosen is None else chosen.shape[1]
     at_once = any(needs) and reduction != "none"

@@ -35,8 +35,9 @@ class LinearCrossEntropyResult(NamedTuple):
         Their log pⱼ. Differentiable.
     chosen_log_probabilities : Tensor, shape (..., m)
         log pⱼ of the classes in ``chosen``. Differentiable.
-    filter_bound : Tensor, shape ()
-        With ``filter=``: no gradient differs from the exact one by more than this.
+    filter_bound : Tensor of float64, shape (3,)
+        With ``filter=``: how far the gradients of input, weight and bias may be from the exact
+        ones, as Frobenius norms and but for rounding. Zeros where nothing was left out.
     """
 
     loss: Tensor

@@ -1,0 +1,260 @@
+"""Gradients without the classes that nearly no row gives any probability: opt-in, with a bound.
+
+What is left out of a block of rows is a matrix D, known by its row sums r and its column sums c.
+In its place stands the matrix of rank one with the same sums, r cᵀ / Σc. So a rare class is still
+pushed down by what all rows together give it, and ∂b is exact. The rest of the error is bounded:
+both matrices give each row a mean of rows of W, and each class a mean of rows of X, so that
+
+    ‖error of ∂X_i‖ ≤ 2 |r_i| max ‖W_v‖        ‖error of ∂W_v‖ ≤ 2 |c_v| max ‖x_i‖
+
+Where gradients have both signs, D is split by sign, and each half has its own r and c.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from crossent.torch.blocks import Blocks
+from crossent.torch.cpu import CPU_ENGINE
+from crossent.torch.cuda_products import LinearGradients, RankOne
+from crossent.torch.cuda_statistics import questions_of_rows
+from crossent.torch.engine import (
+    AtClasses,
+    Coefficients,
+    Engine,
+    Gradients,
+    Needs,
+    Questions,
+    RowLogits,
+    Statistics,
+    joined,
+    known,
+)
+from crossent.torch.filter_bound import no_error
+from crossent.torch.filtering import Selection, select
+from crossent.torch.sweep import RowSweep, initial_shift, largest_shift
+from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
+
+__all__ = ["Corrections", "FilteredEngine", "allows_filter"]
+
+CoefficientsOf = Callable[[Statistics, slice], Coefficients]
+_MOST_ROWS = 128
+"""More rows at a time would keep more classes: one row that needs a class keeps it for all."""
+_FREE_BYTES = 4 * 2**20
+
+
+class _Missing(NamedTuple):
+    """Sums of what one block of rows left out, for one sign: r (rows,), c (q,) and Σ r x (d,)."""
+
+    part: slice
+    rows: Tensor
+    classes: Tensor
+    along: Tensor
+
+
+class Corrections:
+    """What blocks of rows left out, and what stands in its place."""
+
+    def __init__(self) -> None:
+        self._missing: list[_Missing] = []
+
+    def add(self, part: slice, x: Tensor, rows: Tensor, classes: Tensor) -> None:
+        """Row sums and column sums of what a block left out, all of one sign."""
+        if bool(classes.any()):
+            self._missing.append(_Missing(part, rows, classes, rows @ x))
+
+    def apply(self, sums: LinearGradients) -> None:
+        """Add the matrices of rank one to ∂X and ∂W."""
+        if not self._missing:
+            return
+        columns = torch.stack([missing.classes for missing in self._missing])
+        shares = columns / columns.sum(dim=1, keepdim=True)
+        if sums.needs.weight:
+            along = torch.stack([missing.along for missing in self._missing])
+            sums.weight.addmm_(shares.T, along)
+        if sums.needs.input:
+            means = shares @ known(sums.logits.weight).to(shares.dtype)
+            for missing, mean in zip(self._missing, means, strict=True):
+                sums.input[missing.part].addr_(missing.rows, mean)
+
+    def bound(self, logits: RowLogits) -> Tensor:
+        """Largest Frobenius norms of the errors of ∂X, ∂W and ∂b; shape (3,), float64."""
+        if not self._missing:
+            return no_error(logits.input)
+        rows = torch.zeros(len(logits.input), dtype=torch.float64)
+        for missing in self._missing:
+            rows[missing.part] += missing.rows.abs().double()
+        classes = torch.stack([missing.classes.abs().double() for missing in self._missing])
+        widest = known(logits.weight).norm(dim=1).amax().double()
+        longest = logits.input.norm(dim=1).amax().double()
+        of_x = 2.0 * widest * rows.norm()
+        of_w = 2.0 * longest * classes.sum(dim=0).norm()
+        return torch.stack([of_x, of_w, torch.zeros_like(of_x)])
+
+
+class FilteredEngine:
+    """An `Engine` on CPUs that leaves classes out of the gradients it makes in the forward pass.
+
+    Parameters
+    ----------
+    limit : float
+        How much probability a row may lose.
+
+    Attributes
+    ----------
+    bound : Tensor, shape (3,), or None
+        After the gradients were made: no entry of ∂X, ∂W, ∂b together is further off than this, as
+        Frobenius norms, but for rounding.
+    """
+
+    base: Engine = CPU_ENGINE
+
+    def __init__(self, limit: float = 0.0) -> None:
+        self.limit = limit
+        self.bound: Tensor | None = None
+
+    def with_limit(self, limit: float) -> "FilteredEngine":
+        """The same with this limit, for one call."""
+        return FilteredEngine(limit)
+
+    def statistics(self, logits: RowLogits, questions: Questions, budget: int | None) -> Statistics:
+        """Exact."""
+        return self.base.statistics(logits, questions, budget)
+
+    def gradients(
+        self, logits: RowLogits, coefficients: Coefficients, needs: Needs, budget: int | None
+    ) -> Gradients:
+        """Exact: of outputs other than the loss."""
+        return self.base.gradients(logits, coefficients, needs, budget)
+
+    def statistics_and_gradients(
+        self,
+        logits: RowLogits,
+        questions: Questions,
+        coefficients_of: CoefficientsOf,
+        needs: Needs,
+        budget: int | None,
+    ) -> tuple[Statistics, Gradients]:
+        """One product and a part of two others; exact where an option does not allow it."""
+        if not allows_filter(logits, questions):
+            self.bound = no_error(logits.input)
+            return self.base.statistics_and_gradients(
+                logits, questions, coefficients_of, needs, budget
+            )
+        statistics, gradients, self.bound = _filtered(
+            logits, questions, coefficients_of, needs, budget, self.limit
+        )
+        return statistics, gradients
+
+
+def allows_filter(logits: RowLogits, questions: Questions) -> bool:
+    """Whether gradients are exponentials times a number for each row, but for a few classes.
+
+    Not with a cap, whose slope stands at every logit, nor with targets for every class.
+    """
+    return logits.weight is not None and logits.softcap is None and questions.targets is None
+
+
+def _filtered(
+    logits: RowLogits,
+    questions: Questions,
+    coefficients_of: CoefficientsOf,
+    needs: Needs,
+    budget: int | None,
+    limit: float,
+) -> tuple[Statistics, Gradients, Tensor]:
+    wide = _widened(logits)
+    n, q = len(wide.input), wide.n_classes
+    blocks = Blocks(_rows_at_a_time(wide, budget), q, 1, 0)
+    memory = wide.input.new_empty((2 if questions.entropy else 1, blocks.rows, q))
+    sums, missing = LinearGradients(wide, needs, at_once=False), Corrections()
+    tiles, parts, spreads = Tiles(wide, blocks), [], []
+    for part in blocks.row_blocks(n):
+        sweep = _swept(tiles, questions_of_rows(questions, part), part, memory)
+        found = sweep.statistics()
+        coefficients = coefficients_of(found, part)
+        e = memory[0, : part.stop - part.start]
+        probability = (sweep.shift[:, 0].double() / LOG2_E - coefficients.log_partition).exp()
+        scale = (coefficients.softmax * probability / wide.temperature).to(e.dtype)
+        chosen = select(e, probability.to(e.dtype), limit)
+        _add_rows(sums, missing, part, e, scale, chosen)
+        if coefficients.labels is not None:
+            sums.add_at(part, _per_logit(coefficients.labels, wide.temperature))
+        if coefficients.spread is not None:
+            spreads.append(coefficients.spread.row / wide.temperature)
+        parts.append(found)
+    missing.apply(sums)
+    if spreads:
+        sums.subtract(RankOne(torch.cat(spreads), known(questions.spread)))
+    bound = missing.bound(wide)
+    return joined(parts), _narrowed(sums.finished(), logits), bound
+
+
+def _rows_at_a_time(logits: RowLogits, budget: int | None) -> int:
+    n, q = len(logits.input), logits.n_classes
+    item = int(logits.input.element_size())
+    wanted = max(n * q * item // 10, _FREE_BYTES) if budget is None else budget
+    # The block of exponentials, a copy of those that stay, and column sums.
+    return max(1, min(_MOST_ROWS, n, int(wanted // (2 * q * item))))
+
+
+def _swept(tiles: Tiles, questions: Questions, part: slice, memory: Tensor) -> RowSweep:
+    """Sums of the rows, done again with the largest logits where needed; exponentials in memory."""
+    rows = part.stop - part.start
+
+    def store(_chunk: int, _thread: int) -> Tensor:
+        return memory[0, :rows]
+
+    def spare(_chunk: int, _thread: int) -> Tensor:
+        return memory[-1, :rows]
+
+    start = initial_shift(tiles, questions, part)
+    sweep = RowSweep(tiles, questions, part, start, store, spare)
+    sweep.run()
+    if not sweep.is_safe(start.anchored):
+        start = start._replace(shift=largest_shift(tiles, part, store))
+        sweep = RowSweep(tiles, questions, part, start, store, spare)
+        sweep.run()
+    return sweep
+
+
+def _add_rows(
+    sums: LinearGradients,
+    missing: Corrections,
+    part: slice,
+    e: Tensor,
+    scale: Tensor,
+    chosen: Selection,
+) -> None:
+    """Products with the classes that stay; sums of what does not."""
+    if bool(chosen.kept.all()):
+        sums.add_rows(part, e, scale)
+        return
+    kept = chosen.kept.nonzero()[:, 0]
+    sums.add_some_classes(part, e, scale, kept)
+    gone = ~chosen.kept
+    for sign in (scale.clamp(min=0.0), scale.clamp(max=0.0)):
+        classes = (sign @ e).where(gone, 0.0)
+        rows = sign * (e @ gone.to(e.dtype))
+        missing.add(part, sums.logits.input[part], rows, classes)
+
+
+def _per_logit(at: AtClasses, temperature: float) -> AtClasses:
+    return AtClasses(at.classes, at.value / temperature)
+
+
+def _widened(logits: RowLogits) -> RowLogits:
+    """The same in the dtype of the arithmetic."""
+    kind = arithmetic_of(logits.input.dtype)
+    bias = None if logits.bias is None else logits.bias.to(kind)
+    return replace(
+        logits, input=logits.input.to(kind), weight=known(logits.weight).to(kind), bias=bias
+    )
+
+
+def _narrowed(made: Gradients, logits: RowLogits) -> Gradients:
+    pairs = zip(made, (logits.input, logits.weight, logits.bias), strict=True)
+    return Gradients(*(x if x is None else x.to(known(like).dtype) for x, like in pairs))
