@@ -23,6 +23,8 @@ T = TypeVar("T")
 _LEADERS = 64
 """More calls than this at the same time wait for each other."""
 
+_HELPERS = max(64, os.cpu_count() or 1)
+
 _pools: dict[str, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
 _own = threading.local()
@@ -83,8 +85,7 @@ def in_threads(task: Callable[[int], None], count: int) -> None:
 
     Returns when all are done. The first exception is raised after all have ended.
     """
-    size = max(64, os.cpu_count() or 1)
-    futures = [_submit("helper", size, partial(task, number)) for number in range(1, count)]
+    futures = [_submit("helper", _HELPERS, partial(task, number)) for number in range(1, count)]
     try:
         task(0)
     finally:
