@@ -10,7 +10,7 @@ import scipy.linalg
 from crossent.errors import InputError
 from crossent.typing import FloatArray
 
-__all__ = ["hadamard_flops", "hadamard_transform", "next_power_of_two"]
+__all__ = ["hadamard_factors", "hadamard_flops", "hadamard_transform", "next_power_of_two"]
 
 _LARGEST = 128  # rows of the largest factor; larger ones cost more than a third product
 
@@ -21,8 +21,14 @@ def next_power_of_two(size: int, /) -> int:
 
 
 @functools.cache
-def _factors(n: int) -> tuple[int, ...]:
-    """Powers of two with product n, as equal as they can be, none above `_LARGEST`."""
+def hadamard_factors(n: int, /) -> tuple[int, ...]:
+    """Orders of the matrices whose product a transform is: as equal as they can be, ≤ 128.
+
+    Examples
+    --------
+    >>> hadamard_factors(2048)
+    (32, 64)
+    """
     bits = n.bit_length() - 1
     count = max(1, math.ceil(bits / (_LARGEST.bit_length() - 1)))
     if count == 1 and bits > 3:
@@ -78,7 +84,7 @@ def hadamard_transform(X: FloatArray, /) -> FloatArray:
         )
         raise InputError(message)
     m, n = X.shape
-    *outer, last = _factors(n)
+    *outer, last = hadamard_factors(n)
     result = (X.reshape(-1, last) @ _matrix(last, X.dtype)).reshape(m, n)
     inside = last
     for size in reversed(outer):
@@ -96,4 +102,4 @@ def hadamard_flops(n: int, /) -> int:
     >>> hadamard_flops(1024)
     131072
     """
-    return 2 * n * sum(_factors(n))
+    return 2 * n * sum(hadamard_factors(n))

@@ -2,7 +2,8 @@
 
 `linear_cross_entropy` is the loss of the logits X Wᵀ + b with its gradients; the logits are never
 all in memory. `LinearCrossEntropy` is the module of it, `softmax_cross_entropy` the loss of logits
-that are there already. `explain` says how a call would be computed.
+that are there already. `explain` says how a call would be computed. `StructuredLinear` is a layer
+whose matrix is one of `crossent.linear_maps` (linear_maps.py, linear_maps_products.py).
 
 How the parts fit, for those who add a path::
 
@@ -16,6 +17,7 @@ How the parts fit, for those who add a path::
                    classes, gradients.py products, threads.py who does what
     autograd.py    what autograd knows; second_order.py second derivatives; operators.py for graphs
     reference.py   the definition in plain operations: what every engine is tested against
+    vocabulary_parallel.py, vocabulary_engine.py   the same with classes divided among processes
 
 An engine sees logits and per-row numbers, and no option of the loss. To add one, write a class with
 the three functions of `engine.Engine` (inner loops in `crossent.kernels`), and put a `Path` into
@@ -27,11 +29,17 @@ gradient at the label keep all their digits.
 """
 
 from crossent.torch.linear import explain, linear_cross_entropy
+from crossent.torch.linear_maps import StructuredLinear
+from crossent.torch.linear_maps_products import product
 from crossent.torch.logits import softmax_cross_entropy
 from crossent.torch.module import LinearCrossEntropy
 from crossent.torch.path import Cost, Path
 from crossent.torch.plan import PATHS, Plan
 from crossent.torch.result import LinearCrossEntropyResult
+from crossent.torch.vocabulary_parallel import (
+    vocabulary_parallel_linear_cross_entropy,
+    vocabulary_slice,
+)
 
 __all__ = [
     "PATHS",
@@ -40,7 +48,11 @@ __all__ = [
     "LinearCrossEntropyResult",
     "Path",
     "Plan",
+    "StructuredLinear",
     "explain",
     "linear_cross_entropy",
+    "product",
     "softmax_cross_entropy",
+    "vocabulary_parallel_linear_cross_entropy",
+    "vocabulary_slice",
 ]
