@@ -21,7 +21,10 @@ __all__ = ["Arguments", "as_call", "problem_of", "restored"]
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments as given, with the names of `linear_cross_entropy`."""
+    """The arguments as given, with the names of `linear_cross_entropy`.
+
+    `num_classes` is given where `linear_weight` holds some of the classes only.
+    """
 
     input: Tensor
     linear_weight: Tensor | None
@@ -34,6 +37,7 @@ class Arguments:
     classes: Tensor | None = None
     shift: int = 0
     ignore_index: int | None = None
+    num_classes: int | None = None
 
 
 _TENSORS = (
@@ -81,6 +85,7 @@ def as_call(given: Arguments, options: Options) -> tuple[Call, tuple[int, ...]]:
         sample_weight=None if given.sample_weight is None else _flat(given.sample_weight, n),
         chosen=_chosen(given.chosen, rows, n),
         options=options,
+        num_classes=given.num_classes,
     )
     return call, rows
 
@@ -114,6 +119,8 @@ def _autocast(given: Arguments) -> Arguments:
 
 def _n_classes(given: Arguments) -> int:
     weight = given.linear_weight
+    if given.num_classes is not None:
+        return given.num_classes
     return int(given.input.shape[-1] if weight is None else weight.shape[0])
 
 
@@ -135,7 +142,8 @@ def _check_linear(given: Arguments) -> Arguments:
     if q == 0:
         message = "There are no classes; there must be at least one."
         raise InputError(message)
-    check_shape("linear_bias", given.linear_bias, (q,), "an intercept for each class")
+    rows = q if weight is None else int(weight.shape[0])
+    check_shape("linear_bias", given.linear_bias, (rows,), "an intercept for each class")
     return given
 
 

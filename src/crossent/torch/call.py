@@ -45,6 +45,8 @@ class Call:
     chosen : Tensor of int64, shape (n, m), or None
         Classes whose log-probability is wanted.
     options : Options
+    num_classes : int or None
+        q, where `weight` and `bias` hold some of the classes only.
     """
 
     input: Tensor
@@ -57,10 +59,13 @@ class Call:
     sample_weight: Tensor | None
     chosen: Tensor | None
     options: Options
+    num_classes: int | None = None
 
     @property
     def n_classes(self) -> int:
         """Number of classes, q."""
+        if self.num_classes is not None:
+            return self.num_classes
         return int(self.input.shape[1] if self.weight is None else self.weight.shape[0])
 
 

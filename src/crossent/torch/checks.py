@@ -18,10 +18,17 @@ _FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def check_tensors(**named: object) -> None:
-    """Tensors, or None."""
+    """Tensors with all their entries, or None."""
     for name, x in named.items():
         if x is not None and not isinstance(x, torch.Tensor):
             message = f"`{name}` is {type(x).__name__}; it must be a torch.Tensor."
+            raise InputError(message)
+        if hasattr(x, "to_local"):
+            message = (
+                f"`{name}` is a DTensor, of which this process holds a part. Under FSDP2 shard the "
+                "module that calls (its forward has the whole), or one around it; for classes "
+                "divided among processes there is vocabulary_parallel_linear_cross_entropy."
+            )
             raise InputError(message)
 
 

@@ -14,7 +14,7 @@ from crossent.torch.plan import Plan, timed_plan
 from crossent.torch.result import LinearCrossEntropyResult
 from crossent.torch.run import run
 
-__all__ = ["explain", "linear_cross_entropy"]
+__all__ = ["explain", "linear_cross_entropy", "sorted_arguments"]
 
 
 def linear_cross_entropy(
@@ -162,14 +162,14 @@ def linear_cross_entropy(
     del arguments["options"]
     if getattr(linear_weight, "ndim", 0) > 2:
         return _with_dimensions(**arguments)
-    given, wanted = _sorted(**arguments)
+    given, wanted = sorted_arguments(**arguments)
     call, rows = as_call(given, wanted)
     result = restored(run(call), rows, classes, reduction)
     more = wanted.compute or top_k or chosen is not None or filter is not None
     return result if more else result.loss
 
 
-def _sorted(**arguments: Any) -> tuple[Arguments, Options]:
+def sorted_arguments(**arguments: Any) -> tuple[Arguments, Options]:
     """Tensors and options of a call, by the names of `linear_cross_entropy`."""
     tensors = Arguments.__dataclass_fields__
     given = {name: x for name, x in arguments.items() if name in tensors}
@@ -236,6 +236,7 @@ def explain(input: Tensor, linear_weight: Tensor, target: Tensor, **options: Any
     ('cpu-blocks', 3.0, 411705344)
     """
     options.pop("options", None)
-    given, wanted = _sorted(input=input, linear_weight=linear_weight, target=target, **options)
+    layer = {"input": input, "linear_weight": linear_weight}
+    given, wanted = sorted_arguments(**layer, target=target, **options)
     call, _ = as_call(given, wanted)
     return timed_plan(problem_of(call))
