@@ -171,8 +171,8 @@ def progress(name, record, epoch, epochs):
     """One epoch in a line."""
     return (
         f"{name:14} epoch {epoch:2} of {epochs}: loss {record['loss']:.5f}, test error "
-        f"{100 * record['error']:.2f} %, {record['seconds']:.1f} s ({record['cpu_seconds']:.1f} s of "
-        f"CPU), load {record['load']:.1f}"
+        f"{100 * record['error']:.2f} %, {record['seconds']:.1f} s "
+        f"({record['cpu_seconds']:.1f} s of CPU), load {record['load']:.1f}"
     )
 
 
@@ -233,8 +233,8 @@ def describe(found):
         f"standardised images, no augmentation, batches of {p['batch']}, Adam with learning rate "
         f"{p['learning_rate']:g} falling to 0 along a cosine, no weight decay, dropout "
         f"{p['dropout']:g} after the hidden layer, no biases, seed {p['seed']}; the test error is "
-        f"that of the last epoch on {p['test_rows']:,} images, ± its binomial 95 % error. Nothing was "
-        f"chosen by the test images.\n\nMeasured {at['date'][:10]} on {at['cpu']}, {at['cores']} "
+        f"that of the last epoch on {p['test_rows']:,} images, ± its binomial 95 % error. Nothing "
+        f"was chosen by the test images.\n\nMeasured {at['date'][:10]} on {at['cpu']}, {at['cores']} "
         f"cores, {at['threads']} thread(s), load average {min(loads):.1f} to {max(loads):.1f}, "
         f"commit {at['commit']}; {versions}."
     )
