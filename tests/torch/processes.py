@@ -247,7 +247,50 @@ def check_refusals(_groups, device):
     return {"messages": messages, "all ignored": call(target=ignored)}
 
 
-CHECKS = {"values": check_values, "training": check_training, "refusals": check_refusals}
+def check_communication(groups, _device):
+    """Bytes that this process gave to others, and the rows that are not ignored."""
+    X, W, _, y, _ = problem("labels")
+    sent = {"all_gather": 0, "all_reduce": 0}
+    originals = {name: getattr(dist, name) for name in sent}
+
+    def counting(name, which):
+        def call(*given, **rest):
+            sent[name] += given[which].numel() * given[which].element_size()
+            return originals[name](*given, **rest)
+
+        return call
+
+    dist.all_gather = counting("all_gather", 1)
+    dist.all_reduce = counting("all_reduce", 0)
+    try:
+        own = vocabulary_slice(Q)
+        layer = X.requires_grad_(), W[own].requires_grad_()
+        vocabulary_parallel_linear_cross_entropy(*layer, y, num_classes=Q).backward()
+    finally:
+        for name, function in originals.items():
+            setattr(dist, name, function)
+    return {"sent": sent, "rows": int((y >= 0).sum()), "ranks": dist.get_world_size(groups[0])}
+
+
+def check_half_precision(_groups, _device):
+    """bfloat16, whose gradients are summed in float32."""
+    X, W, _, y, _ = problem("labels", dtype=torch.bfloat16)
+    own = vocabulary_slice(Q)
+    layer = [x.clone().requires_grad_() for x in (X, W[own])]
+    loss = vocabulary_parallel_linear_cross_entropy(*layer, y, num_classes=Q)
+    exact = [x.double().requires_grad_() for x in (X, W)]
+    expected = linear_cross_entropy(*exact, y)
+    made, theirs = torch.autograd.grad(loss, layer), torch.autograd.grad(expected, exact)
+    return loss.detach(), made, expected.detach(), (theirs[0], theirs[1][own])
+
+
+CHECKS = {
+    "values": check_values,
+    "training": check_training,
+    "refusals": check_refusals,
+    "communication": check_communication,
+    "half precision": check_half_precision,
+}
 
 
 def work(rank, backend, ranks, results):

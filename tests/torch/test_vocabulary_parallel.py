@@ -5,6 +5,7 @@ found, which is compared here.
 """
 
 import functools
+import math
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch.testing import assert_close
 
 from crossent.errors import InputError
@@ -141,6 +143,46 @@ def test_what_is_wrong_on_all_processes_is_an_error_on_all(four, what):
 
 def test_a_mean_over_no_rows_is_nan_on_all_processes(four):
     assert all(rank["refusals"]["all ignored"].isnan() for rank in four)
+
+
+def test_sent_are_24_bytes_a_row_and_the_gradient_of_the_input(four):
+    for rank in four:
+        sent, rows = rank["communication"]["sent"], rank["communication"]["rows"]
+        assert rows == 198
+        assert sent["all_gather"] == 24 * rows + 16
+        assert sent["all_reduce"] == 8 * 6 * rows
+
+
+def test_half_precision_is_as_exact_as_its_rounding(four):
+    for rank in four:
+        loss, made, expected, theirs = rank["half precision"]
+        # Products of 6 exact numbers in float32, 52 exponentials, a mean in float64.
+        assert_close(loss.double(), expected, rtol=2e-6, atol=0.0)
+        assert loss.dtype == torch.float32
+        for ours, whole in zip(made, theirs, strict=True):
+            assert ours.dtype == torch.bfloat16
+            # Each of four parts is rounded to 2^-9 of itself, and so is their sum.
+            error = (ours.double() - whole).norm() / whole.norm()
+            assert error < 4 * 2.0**-9
+
+
+# After a break of the graph PyTorch's compiler looks at .grad of what it goes on with.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_torch_compile_leaves_the_call_as_it_is():
+    store = dist.HashStore()
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        X, W = torch.eye(3, requires_grad=True), torch.ones(4, 3)
+
+        def doubled(x):
+            y = torch.tensor([0, 1, 2])
+            return 2 * vocabulary_parallel_linear_cross_entropy(x, W, y, num_classes=4)
+
+        loss = torch.compile(doubled, backend="eager")(X)
+    finally:
+        dist.destroy_process_group()
+    assert loss.item() == pytest.approx(2 * math.log(4), rel=1e-6)
 
 
 @pytest.mark.parametrize(("q", "ranks"), [(10, 4), (52, 4), (7, 2), (5, 1)])

@@ -162,8 +162,7 @@ logit_softcap, temperature, shift, compute, top_k, chosen, max_workspace_bytes, 
     >>> dist.destroy_process_group()
     """
     arguments = dict(locals())
-    compute_outside = torch.compiler.disable(_computed)
-    return compute_outside(**arguments)
+    return _outside_graphs(**arguments)
 
 
 def _computed(*, num_classes: int | None, group: Any, reduction: str, **arguments: Any) -> Any:
@@ -187,6 +186,9 @@ def _computed(*, num_classes: int | None, group: Any, reduction: str, **argument
     )
     more = options.compute or options.top_k or call.chosen is not None
     return result if more else result.loss
+
+
+_outside_graphs = torch.compiler.disable(_computed)
 
 
 def _own_rows(weight: Any, num_classes: int | None, group: Any) -> tuple[Any, int, Any]:
