@@ -34,6 +34,7 @@ from torch.nn.functional import linear_cross_entropy as pytorch_loss
 from crossent.torch import explain, linear_cross_entropy
 
 RESULTS = Path(__file__).parent / "results" / "linear_cross_entropy.json"
+GPU_RESULTS = Path(__file__).parent / "results" / "linear_cross_entropy_gpu.json"
 SHAPES = ((2048, 512, 50257), (1024, 256, 32768), (4096, 1024, 128256))
 ACCURACY_SHAPE = (1024, 128, 16384)
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -289,7 +290,10 @@ def main() -> None:
         found = measure(shapes, given.rounds, given.threads)
         given.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     if given.out == RESULTS:
-        write_tables(json.loads(RESULTS.read_text("utf-8")))
+        found = json.loads(RESULTS.read_text("utf-8"))
+        if GPU_RESULTS.exists():
+            found["gpu"] = json.loads(GPU_RESULTS.read_text("utf-8"))
+        write_tables(found)
 
 
 if __name__ == "__main__":

@@ -195,8 +195,16 @@ def gpu(found: Found) -> str:
     ]
     if "times" in filtered:
         ms = 1e3 * filtered["times"]["filtered"]["best_s"]
+        pairs = zip(filtered["differences"], filtered["bound"], strict=True)
+        sizes = ", ".join(f"{a:.1e} (bound {b:.1e})" for a, b in pairs)
         lines.append(
-            f"Filtered: {ms:.2f} ms (bar 24 ms); bound {filtered['bound']:.2e}, largest difference "
-            f"{filtered['largest_row_difference']:.2e}."
+            f"Filtered: {ms:.2f} ms (bar 24 ms); ∂X and ∂W differ by {sizes}, as Frobenius norms; "
+            f"held: {verdict(filtered['holds'])}."
         )
+    kernel = case["kernel"]
+    lines.append(
+        f"The kernel that stores exponentials: {kernel['best_tflops']:.0f} TFLOP/s with "
+        f"{kernel['best']}, {kernel['share_of_library']:.1%} of the library's product; this says "
+        f"`{kernel['prefer']}` should come first."
+    )
     return "\n".join(lines)
