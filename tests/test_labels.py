@@ -229,6 +229,11 @@ def test_a_header_that_contradicts_itself_is_refused(irises):
     none_in_a_block[22:26] = bytes(4)
     many[14:22] = struct.pack("<Q", 2**60)
     other_version[8] = 2
+    for bits in (29, 255, 1):  # more than the coder has, and too few for three classes
+        precision = content.copy()
+        precision[9] = bits
+        with pytest.raises(CodeError, match="contradicts itself"):
+            read_header(with_seal(bytes(precision)))
 
     with pytest.raises(CodeError, match="contradicts itself"):
         read_header(with_seal(bytes(none_in_a_block)))
@@ -352,11 +357,25 @@ def test_large_files_use_the_compiled_coder_and_give_the_same_bytes(monkeypatch)
         ),
         (lambda _, X, y: crossent.encode_labels(Ridge().fit(X, y), X, y), "a Ridge cannot code"),
         (lambda _, X, y: crossent.encode_labels(SoftmaxRegression(), X, y), "fitted classifier"),
+        (lambda m, X, _: crossent.decode_labels(m, X, "abc"), "`data` is a str; it must be bytes"),
+        (lambda m, X, _: crossent.decode_labels(m, X, 10**15), "`data` is a int; it must be"),
+        (lambda *_: read_header(None), "`data` is a NoneType; it must be bytes"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_value(irises, call, words):
     with pytest.raises(InputError, match=words):
         call(*irises)
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 4), (1, 3), (3, 4), (12,)])
+def test_probabilities_of_another_shape_than_rows_and_classes_are_refused(shape):
+    class Wrong(Table):
+        def predict_proba(self, _):
+            return np.full(shape, 1 / shape[-1])
+
+    model = Wrong(np.eye(3))
+    with pytest.raises(InputError, match="4 rows and 3 classes have shape"):
+        crossent.encode_labels(model, rows_of(4), [0, 1, 1, 0])
 
 
 def test_a_models_own_nan_is_refused():

@@ -252,6 +252,18 @@ def test_the_compiled_quantiser_refuses_the_same(q, entry, words):
         quantise_rows(p, 20, compiled=True)
 
 
+@pytest.mark.parametrize("p", [1.0, np.empty((3, 0))])
+def test_what_has_no_classes_is_refused_whatever_the_bits(p):
+    with pytest.raises(InputError, match=r"`probabilities` has shape .* no classes"):
+        quantise(p)
+
+
+@pytest.mark.parametrize("low", [0, -1])
+def test_the_cost_of_counts_below_one_is_refused(low):
+    with pytest.raises(InputError, match=f"`counts` holds {low}; every count must be at least 1"):
+        quantisation_cost([0.5, 0.5], [4 - low, low])
+
+
 def test_an_alphabet_out_of_range_has_no_default_precision():
     with pytest.raises(InputError, match="`n_symbols` is 134217729"):
         default_precision(2**27 + 1)

@@ -259,6 +259,17 @@ def test_other_counts_do_not_lead_back_to_the_first_state():
         (lambda: encode_symbols([0], np.ones((1, 0), dtype=int)), r"shape \(1, 0\)"),
         (lambda: decode_symbols(b"", [3, 1]), "pass `count`"),
         (lambda: decode_symbols(b"", [[3, 1]], count=2), "2 symbols and 1 rows"),
+        (lambda: decode_symbols(b"", [3, 1], count=-1), "`count` is -1"),
+        (lambda: decode_symbols(b"", [3, 1], count=2.5), "`count` is 2.5"),
+        (lambda: decode_symbols("80000000", [3, 1], count=0), "`data` is a str; it must be bytes"),
+        (lambda: decode_in_turn(b"\x80\0\0\0", None, count=-2), "`count` is -2"),
+        (
+            lambda: decode_in_turn(b"\x80\0\0\0", lambda _: [[3, 1], [3, 1]], count=1),
+            "1 symbols and 2 rows",
+        ),
+        # 2^64 + 4 in 64 bits is 4.
+        (lambda: encode_symbols([0], np.array([2**64 - 1, 3, 2], "u8")), f"sums to {2**64 + 4}"),
+        (lambda: encode_symbols([0], [2**62, 2**62, 2**62, 2**62 + 4]), f"sums to {2**64 + 4}"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_value(call, words):

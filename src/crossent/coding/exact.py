@@ -8,7 +8,13 @@ from typing import Any
 
 from crossent.errors import InputError
 
-__all__ = ["check_radix", "exact_probabilities", "integer_weights", "whole_number"]
+__all__ = [
+    "check_bytes",
+    "check_radix",
+    "exact_probabilities",
+    "integer_weights",
+    "whole_number",
+]
 
 _TOLERANCE = 1e-6
 """Of sums of floats, as in `crossent.functional`."""
@@ -93,6 +99,28 @@ def whole_number(value: Any, name: str, /, *, least: int, most: int | None = Non
         return int(value)
     limits = f"at least {least}" if most is None else f"from {least} to {most}"
     message = f"`{name}` is {value!r}; it must be a whole number {limits}."
+    raise InputError(message)
+
+
+def check_bytes(data: Any, name: str, /) -> bytes:
+    """`data` as bytes, if that is what they are.
+
+    Raises
+    ------
+    InputError
+        They are text, a number, a list or nothing.
+
+    Examples
+    --------
+    >>> check_bytes(bytearray(b"abc"), "data")
+    b'abc'
+    """
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    message = (
+        f"`{name}` is a {type(data).__name__}; it must be bytes. Read files with mode 'rb', or "
+        "with pathlib's `read_bytes`."
+    )
     raise InputError(message)
 
 

@@ -80,7 +80,8 @@ def quantise(probabilities: Any, precision_bits: int | None = None, /) -> Counts
     Raises
     ------
     InputError
-        An entry is negative or NaN, a row does not sum to 1, or `precision_bits` cannot be used.
+        There are no classes, an entry is negative or NaN, a row does not sum to 1, or
+        `precision_bits` cannot be used.
 
     Notes
     -----
@@ -102,7 +103,13 @@ def quantise(probabilities: Any, precision_bits: int | None = None, /) -> Counts
     array([6, 5, 5], dtype=uint32)
     """
     given = np.asarray(probabilities)
-    bits = check_precision(precision_bits, given.shape[-1] if given.ndim else 0)
+    if given.ndim == 0 or given.shape[-1] == 0:
+        message = (
+            f"`probabilities` has shape {given.shape}, so no classes; pass rows with an entry for "
+            "each class."
+        )
+        raise InputError(message)
+    bits = check_precision(precision_bits, given.shape[-1])
     return quantise_rows(given, bits, compiled=given.size >= _COMPILED_FROM)
 
 
@@ -174,7 +181,7 @@ def quantisation_cost(
     Raises
     ------
     InputError
-        As `crossent.functional.kl_divergence`, which is used.
+        A count is below 1; else as `crossent.functional.kl_divergence`, which is used.
 
     Examples
     --------
@@ -184,6 +191,10 @@ def quantisation_cost(
     True
     """
     whole = np.asarray(counts, dtype=np.float64)
+    if not (whole >= 1).all():
+        low = float(whole.min())
+        message = f"`counts` holds {low:g}; every count must be at least 1. Use `quantise`."
+        raise InputError(message)
     q = whole / whole.sum(axis=-1, keepdims=True)
     p = np.asarray(probabilities, dtype=np.float64)
     return np.asarray(kl_divergence(p, q, base=base))

@@ -30,6 +30,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from crossent.coding.exact import check_bytes
 from crossent.errors import CodeError
 
 __all__ = ["MISSING_WORD", "START", "WORD_BITS", "payload_of", "pop", "push", "state_and_words"]
@@ -159,12 +160,15 @@ def state_and_words(payload: bytes, /) -> tuple[int, Words, int]:
     ------
     CodeError
         No state is made like this.
+    InputError
+        `payload` is not bytes.
 
     Examples
     --------
     >>> state_and_words(bytes.fromhex("80000000"))[0] == START
     True
     """
+    payload = check_bytes(payload, "data")
     padding = -len(payload) % 4
     words = np.frombuffer(bytes(padding) + payload, dtype=">u4").astype(np.uint32)
     state, position = 0, 0

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossent.coding import rans
+from crossent.coding.exact import whole_number
 from crossent.coding.packing import check_symbols
 from crossent.coding.quantise import MOST_BITS
 from crossent.errors import CodeError, InputError
@@ -102,7 +103,8 @@ def decode_symbols(data: bytes, counts: Any, /, *, count: int | None = None) -> 
         The data are too short, too long, or do not lead back to the coder's first state. Most
         damage is noticed so, but not all: a file needs a checksum, as `crossent.labels` has it.
     InputError
-        The counts cannot be used, or `count` is missing or contradicts them.
+        The counts cannot be used; `count` is missing, no whole number, or contradicts them; `data`
+        are no bytes.
 
     Examples
     --------
@@ -115,7 +117,8 @@ def decode_symbols(data: bytes, counts: Any, /, *, count: int | None = None) -> 
     if count is None and rows.ndim == 1:
         message = "one row of `counts` serves all symbols: pass `count`, their number."
         raise InputError(message)
-    rows = _for_each_symbol(rows, len(rows) if count is None else count)
+    n = len(rows) if count is None else whole_number(count, "count", least=0)
+    rows = _for_each_symbol(rows, n)
     compiled = is_worth_compiling(*rows.shape)
     state, words, position = rans.state_and_words(data)
     symbols = np.empty(len(rows), dtype=np.int64)
@@ -152,7 +155,7 @@ def decode_in_turn(
     CodeError
         As `decode_symbols`.
     InputError
-        A row of counts cannot be used.
+        A row of counts cannot be used, `count` is no whole number, or `data` are no bytes.
 
     Examples
     --------
@@ -165,9 +168,10 @@ def decode_in_turn(
     """
     state, words, position = rans.state_and_words(data)
     symbols: list[int] = []
-    for _ in range(count):
+    for _ in range(whole_number(count, "count", least=0)):
         row, bits = _check_counts(counts_after(symbols))
-        found, state, position = rans.pop(state, row.reshape(1, -1), bits, words, position)
+        row = _for_each_symbol(row, 1)
+        found, state, position = rans.pop(state, row, bits, words, position)
         symbols += found
     check_end(state, words, position)
     return np.array(symbols, dtype=np.int64)
@@ -291,9 +295,12 @@ def _check_counts(counts: Any) -> tuple[Counts, int]:
     table = rows.reshape(-1, rows.shape[-1])
     total = int(table[0].sum(dtype=np.int64))
     bits = max(total.bit_length() - 1, 0)
-    bad = 0 if total != 1 << bits or bits > MOST_BITS else _bad_row(table, total)
+    if table.dtype.itemsize == 8 and table.max() > 1 << MOST_BITS:  # their sum could run over
+        bad = int(np.argmax(table.max(axis=1) > 1 << MOST_BITS))
+    else:
+        bad = 0 if total != 1 << bits or bits > MOST_BITS else _bad_row(table, total)
     if bad >= 0:
-        low, found = int(table[bad].min()), int(table[bad].sum(dtype=np.int64))
+        low, found = int(table[bad].min()), sum(table[bad].tolist())
         wrong = f"holds {low}; every count must be at least 1"
         if low >= 1:
             wrong = f"sums to {found}; all rows must sum to one power of two, at most 2^{MOST_BITS}"

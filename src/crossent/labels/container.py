@@ -22,6 +22,8 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
+from crossent.coding.exact import check_bytes
+from crossent.coding.quantise import MOST_BITS
 from crossent.errors import CodeError
 
 __all__ = ["VERSION", "LabelHeader", "block_hash", "labels_hash", "read_header", "write_file"]
@@ -103,6 +105,8 @@ def read_header(data: bytes, /) -> LabelHeader:
     ------
     CodeError
         The file is of another kind, cut off, altered in any bit, or of another version.
+    InputError
+        `data` is not bytes.
 
     Examples
     --------
@@ -111,6 +115,7 @@ def read_header(data: bytes, /) -> LabelHeader:
     ...
     crossent.errors.CodeError: this is no file of coded labels: ...
     """
+    data = check_bytes(data, "data")
     if not data.startswith(_MAGIC):
         message = (
             "this is no file of coded labels: it does not begin with their mark. Give what "
@@ -162,7 +167,10 @@ def _fields(content: bytes) -> LabelHeader:
     if len(content) >= _FIELDS.size:
         _, _, precision, q, n, rows, model, labels = _FIELDS.unpack_from(content)
         sizes_agree = (
-            rows > 0 and q > 0 and _FIELDS.size + _n_blocks(n, rows) * _HASH_BYTES <= len(content)
+            rows > 0
+            and precision <= MOST_BITS
+            and 0 < q <= 1 << precision
+            and _FIELDS.size + _n_blocks(n, rows) * _HASH_BYTES <= len(content)
         )
     if not sizes_agree:
         message = "the header of the coded labels contradicts itself. Encode again."

@@ -102,7 +102,7 @@ def decode_labels(model: Any, X: Any, data: bytes, /) -> npt.NDArray[Any]:
         another model, another number of rows or other rows; or the model's probabilities, though
         from the same model, are not the same here. No label is ever returned then.
     InputError
-        The model gives no probabilities.
+        The model gives no probabilities, or `data` is not bytes.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def decode_labels(model: Any, X: Any, data: bytes, /) -> npt.NDArray[Any]:
     ...
     crossent.errors.CodeError: this is no file of coded labels: ...
     """
-    header = read_header(bytes(data))
+    header = read_header(data)
     classes = _classes(model)
     _check_match(header, model, X, len(classes))
     compiled = is_worth_compiling(header.n_labels, header.n_classes)
@@ -234,7 +234,6 @@ def _check_match(header: LabelHeader, model: Any, X: Any, q: int) -> None:
             "coded with, in the same order."
         )
         raise CodeError(message)
-    check_precision(header.precision_bits, q)
 
 
 def _other_probabilities(rows: slice) -> str:
@@ -258,7 +257,15 @@ def _blocks(n: int, block_rows: int) -> Iterator[slice]:
 def _counts(model: Any, X: Any, rows: slice, bits: int, compiled: bool) -> npt.NDArray[np.uint32]:
     """The rounded probabilities of some rows."""
     part = X.iloc[rows] if hasattr(X, "iloc") else X[rows]
-    return quantise_rows(model.predict_proba(part), bits, compiled=compiled)
+    probabilities = np.asarray(model.predict_proba(part))
+    expected = (rows.stop - rows.start, len(model.classes_))
+    if probabilities.shape != expected:
+        message = (
+            f"the model's probabilities for {expected[0]} rows and {expected[1]} classes have "
+            f"shape {probabilities.shape}; it must be {expected}. Check `predict_proba`."
+        )
+        raise InputError(message)
+    return quantise_rows(probabilities, bits, compiled=compiled)
 
 
 def _as_bytes(counts: npt.NDArray[np.uint32]) -> bytes:
