@@ -20,7 +20,7 @@ from crossent.objectives.metric import (
     build_metric,
     first_level_metric,
 )
-from crossent.objectives.sampling import rows_for_metric, sample_size
+from crossent.objectives.sampling import positive_rows, rows_for_metric, sample_size
 from crossent.objectives.scaled_gap import scaled_gap
 from crossent.objectives.target_sums import mean_target, target_moments
 from crossent.typing import RowSource
@@ -313,7 +313,7 @@ class SoftmaxObjective:
         return scaled_gap(
             *self.unpack(w),
             sums,
-            self.source.take(rows, np.float64),
+            self.source.take(positive_rows(self.source, rows), np.float64),
             penalty=self.penalty,
             fit_intercept=self.fit_intercept,
             column_range=self.source.column_range,
