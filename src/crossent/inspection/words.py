@@ -70,8 +70,8 @@ def verdict(certificate: Certificate | None, /) -> Verdict:
 def certificate_in_words(certificate: Certificate, /) -> tuple[str, ...]:
     """Plain sentences: what was reached, what is proven, what it means, what to do.
 
-    A stationary certificate (no penalty) or a local one is never called a gap, and the Newton decrement is
-    always called an estimate.
+    A stationary certificate (no penalty) or a local one is never called a gap, and the Newton
+    decrement is always called an estimate.
 
     Parameters
     ----------
