@@ -89,6 +89,10 @@ $(BENCH_VENV)/.choice: pyproject.toml constraints.txt benchmarks/requirements-ch
 		--requirement benchmarks/requirements-choice-data.txt
 	touch $@
 
+.PHONY: bench-deep-fried
+bench-deep-fried: $(TORCH_VENV)/.made  ## Deep Fried on MNIST with PyTorch, beside the paper's: 4 minutes
+	OMP_NUM_THREADS=2 $(TORCH_VENV)/bin/python -m benchmarks.deep_fried
+
 .PHONY: bench-choice
 bench-choice: $(BENCH_VENV)/.choice  ## preferences against evalica, choix and pandas; writes the tables of docs/choice.md
 	OPENBLAS_NUM_THREADS=1 $(BENCH_VENV)/choice/bin/python -m benchmarks.choice

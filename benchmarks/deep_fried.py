@@ -235,8 +235,8 @@ def describe(found):
         f"{p['dropout']:g} after the hidden layer, no biases, seed {p['seed']}; the test error is "
         f"that of the last epoch on {p['test_rows']:,} images, ± its binomial 95 % error. Nothing "
         f"was chosen by the test images.\n\nMeasured {at['date'][:10]} on {at['cpu']}, "
-        f"{at['cores']} cores, {at['threads']} thread(s), load average {min(loads):.1f} to {max(loads):.1f}, "
-        f"commit {at['commit']}; {versions}."
+        f"{at['cores']} cores, {at['threads']} thread(s), load average {min(loads):.1f} to "
+        f"{max(loads):.1f}, commit {at['commit']}; {versions}."
     )
 
 
