@@ -236,7 +236,8 @@ CLAIMS = (
         verdict=Verdict.TRUE_IF,
         answer=(
             "True for finite outputs: exp makes each of them positive, dividing by the sum makes "
-            "them add up to 1, and exp widens differences. It ignores a shift (one vector added to "
+            "them add up to 1, and exp turns differences into ratios: 5 above another output is "
+            "148 times as likely. It ignores a shift (one vector added to "
             "all rows of W changes nothing, so q classes have only q - 1 free directions) but not "
             "the scale: doubling the logits squares the probabilities before they are normalised, "
             "and the highest grows.\n\n"

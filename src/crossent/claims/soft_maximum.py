@@ -194,9 +194,9 @@ CLAIMS = (
             "It falls as d grows: log 2 = .693 at d = 0, .313 at d = 1, .000045 at d = 10, and "
             "tends to 0 for d to infinity without reaching it. So it lies in (0, log 2], largest "
             "for equal numbers.\n\n"
-            "To compute it, do not subtract max from RealSoftMax: in floats that gives 0 from d = "
-            "34 on. log1p(exp(-d)) stays right down to the smallest floats, d = 745. It is also "
-            "the loss of the likelier of two classes whose logits differ by d."
+            "To compute it, do not subtract max from RealSoftMax: in floats that gives 0 for (d, "
+            "0) from d = 34 on. log1p(exp(-d)) stays right down to the smallest floats, d = 745. "
+            "It is also the loss of the likelier of two classes whose logits differ by d."
         ),
         check=_size_of_the_gap,
         proof=_proofs.gap_of_two,
