@@ -118,7 +118,7 @@ def noticed(claim: Claim, module: str, name: str, fault: Any) -> bool:
 CASES = {
     f"{claim.id}-{name}": (claim, module, name)
     for claim in all_claims()
-    for module, name in functions_of(claim)
+    for module, name in sorted(functions_of(claim))
 }
 
 
