@@ -15,7 +15,7 @@ EXACT = 3e-6
 """What float32 rounding leaves of gradients whose terms are summed in another order."""
 
 
-def sharp(n=150, d=24, q=700, scale=1.6, dtype=torch.float32):
+def sharp(n=70, d=16, q=400, scale=1.9, dtype=torch.float32):
     """Like a trained model: a few classes are likely in a row, which ones depends on the topic."""
     generator = torch.Generator().manual_seed(4)
     topics = torch.randn(3, d, generator=generator, dtype=torch.float64)
@@ -43,7 +43,7 @@ def exact(problem, **options):
     return loss, torch.autograd.grad(loss, (X, W, b))
 
 
-@pytest.mark.parametrize("limit", [2.0**-9, 0.01, 0.1, 0.5])
+@pytest.mark.parametrize("limit", [0.01, 0.3])
 @pytest.mark.parametrize(
     "options",
     [{}, {"label_smoothing": 0.1}, {"temperature": 0.8}, {"z_loss": 0.01}, {"reduction": "sum"}],
@@ -61,7 +61,7 @@ def test_errors_stay_below_the_bound_and_the_bound_is_of_their_size(path, option
     rounding = [EXACT * b.norm().item() for b in theirs]
     for error, bound, noise in zip(errors, found.filter_bound.tolist(), rounding, strict=True):
         assert error <= bound + noise
-    if limit >= 0.1:
+    if limit >= 0.3:
         # Something was left out, and the bound is no empty promise either.
         assert errors[0] > 10 * rounding[0]
         assert found.filter_bound[0].item() < 100 * errors[0]
@@ -69,21 +69,22 @@ def test_errors_stay_below_the_bound_and_the_bound_is_of_their_size(path, option
 
 @every_path
 def test_the_sums_over_the_rows_are_exact_so_that_rare_classes_are_still_pushed_down(path):
-    problem = sharp()
-    _, (_, theirs, of_bias) = exact(problem)
+    """They are ∂b, and the column of ∂W that belongs to a feature that is always 1."""
+    X, W, b, y = sharp()
+    with torch.no_grad():
+        X[:, 3] = 1.0
+    _, (_, theirs, of_bias) = exact((X, W, b, y))
 
-    found, (_, ours, bias) = filtered(path, 0.3, problem)
+    found, (_, ours, bias) = filtered(path, 0.3, (X, W, b, y))
 
     assert found.filter_bound[1] > 0.0
-    # The column sums of the gradient of the logits are ∂b.
-    assert (bias - of_bias).norm() <= EXACT * of_bias.norm()
     assert found.filter_bound[2] == 0.0
-    # Without the correction classes that all blocks drop would have no gradient at all.
+    assert (bias - of_bias).norm() <= EXACT * of_bias.norm()
+    assert (ours[:, 3] - theirs[:, 3]).norm() <= EXACT * theirs[:, 3].norm()
+    # Not so the others: something was left out.
+    assert (ours - theirs).norm() > 100 * EXACT * theirs.norm()
+    # A class that all blocks drop would have no gradient at all without the correction.
     assert (ours.norm(dim=1) > 0.0).all()
-    never = torch.ones(len(ours), dtype=torch.bool)
-    never[problem[3][problem[3] >= 0].unique()] = False
-    cosine = torch.nn.functional.cosine_similarity(ours.double(), theirs, dim=1)[never]
-    assert cosine.median() > 0.9
 
 
 @every_path
@@ -91,13 +92,13 @@ def test_rows_still_sum_to_zero_over_the_classes(path):
     """With W all ones, ∂X is what each row's gradient sums to: p sums to 1, and so does y."""
     X, _, b, y = sharp()
     b = (b.detach() * 3.0).requires_grad_()  # a few classes have nearly all the probability
-    ones = torch.ones(700, 24, requires_grad=True)
+    ones = torch.ones(400, 16, requires_grad=True)
 
     found, (of_x, _, _) = filtered(path, 0.2, (X, ones, b, y))
 
     assert found.filter_bound[0] > 0.0
     # Each sum is of entries of at most 1 / n, in float32.
-    assert of_x.abs().amax() <= 20 * 2.0**-24 / len(X) * 24
+    assert of_x.abs().amax() <= 20 * 2.0**-24 / len(X) * 16
 
 
 @every_path
@@ -141,9 +142,9 @@ def test_a_limit_of_zero_drops_nothing(path):
 def test_weights_of_rows_and_several_labels_are_served(path):
     X, W, b, y = sharp()
     generator = torch.Generator().manual_seed(2)
-    s = torch.rand(150, generator=generator)
-    labels = torch.stack([y.clamp(min=0), (y + 5) % 700], dim=1)
-    given = {"target_probabilities": torch.rand(150, 2, generator=generator), "sample_weight": s}
+    s = torch.rand(70, generator=generator)
+    labels = torch.stack([y.clamp(min=0), (y + 5) % 400], dim=1)
+    given = {"target_probabilities": torch.rand(70, 2, generator=generator), "sample_weight": s}
     loss, theirs = exact((X, W, b, labels), **given)
 
     found, ours = filtered(path, 0.1, (X, W, b, labels), **given)
@@ -159,7 +160,7 @@ def test_gradients_of_both_signs_keep_the_bound_and_the_column_sums(path):
     """A z-loss on a log-partition below 0 turns the sign of a row's probabilities around."""
     X, W, b, y = sharp()
     low = (b.detach() - 40.0).requires_grad_()
-    mixed = torch.cat([X.detach()[:75], 3 * X.detach()[75:]]).requires_grad_()
+    mixed = torch.cat([X.detach()[:35], 3 * X.detach()[35:]]).requires_grad_()
     _, theirs = exact((mixed, W, low, y), z_loss=0.05)
 
     found, ours = filtered(path, 0.2, (mixed, W, low, y), z_loss=0.05)

@@ -10,6 +10,7 @@ the statistics, and again to write the gradient. Serves every dtype and option.
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -137,8 +138,9 @@ def _fused(
         stored = memory[: len(rows.input)]
         made = row_sums(rows, questions_of_rows(questions, part), shape, stored[:, :q])
         coefficients = coefficients_of(made.statistics, part)
-        scale = settled(rows, made, coefficients, stored)
-        sums.add_rows(part, stored[:, :q], scale)
+        numbers = rescaled(rows, made, coefficients, stored[:, :q])
+        write_labels(stored, q, coefficients, numbers.labels)
+        sums.add_rows(part, stored[:, :q], numbers.scale.to(sums.kind))
         found.append(made.statistics)
         if coefficients.spread is not None:
             spreads.append(coefficients.spread.row / logits.temperature)
@@ -147,12 +149,32 @@ def _fused(
     return joined(found), sums.finished()
 
 
-def settled(logits: RowLogits, made: RowSums, coefficients: Coefficients, stored: Tensor) -> Tensor:
-    """Make of stored exponentials, in place, the gradient up to a number per row, which returns.
+class Rescaled(NamedTuple):
+    """Numbers of each row, float64.
 
-    Labels are written where they belong: a label's gradient divided by its row's scale. Where that
-    is no fit number for bfloat16 (a row without weight, or very far from its label), the row itself
-    is multiplied by its scale.
+    Attributes
+    ----------
+    scale : Tensor, shape (n,)
+        What still turns a stored row into its gradient with respect to X Wᵀ.
+    factor : Tensor, shape (n,)
+        What the stored row was multiplied by; 1 nearly everywhere.
+    labels : Tensor, shape (n, k)
+        What is to be stored at the labels.
+    """
+
+    scale: Tensor
+    factor: Tensor
+    labels: Tensor
+
+
+def rescaled(
+    logits: RowLogits, made: RowSums, coefficients: Coefficients, stored: Tensor
+) -> Rescaled:
+    """One number per row that makes gradients of stored exponentials, and what labels become.
+
+    At a label stands its gradient divided by its row's scale. Where that is no fit number for
+    bfloat16 (a row without weight, or very far from its label), the row itself is multiplied by its
+    scale, in place.
 
     Parameters
     ----------
@@ -161,23 +183,32 @@ def settled(logits: RowLogits, made: RowSums, coefficients: Coefficients, stored
     made : RowSums
     coefficients : Coefficients
         Of these rows.
-    stored : Tensor, shape (rows, padded columns)
-        At least one column more than there are classes, for labels that are none.
+    stored : Tensor, shape (rows, q)
     """
-    q, kind = logits.n_classes, made.shift.dtype
+    kind = made.shift.dtype
     scale = scale_of(coefficients, made) / logits.temperature
     values = _label_values(logits, coefficients)
-    quotient = values / scale[:, None]
     fit = (scale.abs() < _FAR) & (scale.abs() > 1.0 / _FAR)
-    fit &= (quotient.abs() < _FAR).all(dim=1)
+    fit &= ((values / scale[:, None]).abs() < _FAR).all(dim=1)
     shape = reading_shape(stored)
     factor, scale = torch.where(fit, 1.0, scale), torch.where(fit, scale, 1.0)
-    scale_rows(stored[:, :q], factor.to(kind), redo_rows(~fit, shape), shape)
+    scale_rows(stored, factor.to(kind), redo_rows(~fit, shape), shape)
+    return Rescaled(scale, factor, values / scale[:, None])
+
+
+def write_labels(stored: Tensor, q: int, coefficients: Coefficients, values: Tensor) -> None:
+    """Store what belongs at the labels; a label that is none goes into the column beyond the last.
+
+    Parameters
+    ----------
+    stored : Tensor, shape (rows, more than q)
+    q : int
+    coefficients : Coefficients
+    values : Tensor, shape (rows, k)
+    """
     if coefficients.labels is not None:
         classes = coefficients.labels.classes
-        classes = classes.where(classes >= 0, q)
-        stored.scatter_(1, classes, (values / scale[:, None]).to(stored.dtype))
-    return scale.to(kind)
+        stored.scatter_(1, classes.where(classes >= 0, q), values.to(stored.dtype))
 
 
 def scale_of(coefficients: Coefficients, made: RowSums) -> Tensor:

@@ -65,17 +65,27 @@ class LinearGradients:
         self.bias = w.new_zeros(len(w) if needs.bias else 0, dtype=self.kind)
 
     def add_rows(
-        self, part: slice, g: Tensor, scale: Tensor | None = None, gain: Tensor | None = None
+        self,
+        part: slice,
+        g: Tensor,
+        scale: Tensor | None = None,
+        *,
+        gain: Tensor | None = None,
+        needs: Needs | None = None,
     ) -> None:
-        """Rows of the gradient, diag(scale) G / gain with G of shape (rows, q)."""
+        """Rows of the gradient, diag(scale) G / gain with G of shape (rows, q).
+
+        With `needs`, of these gradients only.
+        """
+        needs = self.needs if needs is None else needs
         x, w = self.logits.input[part], known(self.logits.weight)
         back = 1.0 if gain is None else (1.0 / gain).to(self.kind)
-        if self.needs.input:
+        if needs.input:
             product = wide_product(g, w)
             self.input[part] = (product if scale is None else product * scale[:, None]) * back
-        if self.needs.weight:
+        if needs.weight:
             self._add_weight(g, x if scale is None else (x * scale[:, None]).to(x.dtype), back)
-        if self.needs.bias:
+        if needs.bias:
             ones = g.new_ones(len(g), dtype=self.kind) if scale is None else scale
             self.bias += wide_vector_product(g.T, ones) * back
 

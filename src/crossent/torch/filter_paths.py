@@ -1,10 +1,14 @@
 """The paths that leave classes out of gradients, for those who ask with ``filter=``."""
 
+from dataclasses import replace
+
 from crossent.torch.call import Problem
+from crossent.torch.cuda_blocks import Cut, whole_rows_cut
+from crossent.torch.cuda_paths import no_device, sizes_of_problem
 from crossent.torch.engine import Engine
 from crossent.torch.path import Cost, Path
 
-__all__ = ["CPU_FILTERED"]
+__all__ = ["CPU_FILTERED", "CUDA_FILTERED"]
 
 
 def no_filter(problem: Problem) -> str | None:
@@ -37,9 +41,43 @@ def _cpu_cost(problem: Problem) -> Cost:
 
 
 def _load_cpu() -> Engine:
+    from crossent.torch.filtered import CPU_FILTER, FilteredEngine
+
+    return FilteredEngine(CPU_FILTER)
+
+
+def _cuda_cut(problem: Problem) -> Cut | None:
+    """All rows in one block, or None."""
+    sizes = sizes_of_problem(problem)
+    # Masses and places of each row in every tile of classes, beside the sums.
+    sizes = replace(sizes, sums=sizes.sums + 16)
+    cut = whole_rows_cut(sizes, problem.options.max_workspace_bytes, per_logit=sizes.item)
+    return cut if cut is not None and cut.rows >= problem.n_rows else None
+
+
+def _cuda_refusal(problem: Problem) -> str | None:
+    refusal = no_device(problem) or no_filter(problem)
+    if refusal is None and problem.dtype not in ("bfloat16", "float32"):
+        refusal = f"Exponentials of shifted logits do not fit {problem.dtype}."
+    if refusal is None and _cuda_cut(problem) is None:
+        refusal = "The workspace is too small to keep exponentials of all rows."
+    return refusal
+
+
+def _cuda_cost(problem: Problem) -> Cost:
+    cut = _cuda_cut(problem)
+    if cut is None:
+        message = "a path that refuses has no cost"
+        raise AssertionError(message)
+    products = 1.0 + problem.needs_input + problem.needs_weight
+    return Cost(products, cut.bytes, {"rows": cut.rows, "classes": cut.classes})
+
+
+def _load_cuda() -> Engine:
+    from crossent.torch.cuda_filtered import CUDA_FILTER
     from crossent.torch.filtered import FilteredEngine
 
-    return FilteredEngine()
+    return FilteredEngine(CUDA_FILTER)
 
 
 CPU_FILTERED = Path(
@@ -49,5 +87,15 @@ CPU_FILTERED = Path(
     _cpu_refusal,
     _cpu_cost,
     _load_cpu,
+    gradients_at_once=True,
+)
+
+CUDA_FILTERED = Path(
+    "cuda-filtered",
+    "Exponentials of all rows stored; groups of rows leave classes out of the gradient of the "
+    "input, tiles of classes leave rows out of that of the weight: at most three products.",
+    _cuda_refusal,
+    _cuda_cost,
+    _load_cuda,
     gradients_at_once=True,
 )

@@ -38,7 +38,7 @@ from crossent.torch.filtering import Selection, select
 from crossent.torch.sweep import RowSweep, initial_shift, largest_shift
 from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
 
-__all__ = ["Corrections", "FilteredEngine", "allows_filter"]
+__all__ = ["CPU_FILTER", "FilterBackend", "FilteredEngine", "allows_filter"]
 
 CoefficientsOf = Callable[[Statistics, slice], Coefficients]
 _MOST_ROWS = 128
@@ -95,40 +95,56 @@ class Corrections:
         return torch.stack([of_x, of_w, torch.zeros_like(of_x)])
 
 
+class FilterBackend(NamedTuple):
+    """How a device filters.
+
+    Attributes
+    ----------
+    base : Engine
+        For all that is exact.
+    filtered : callable
+        ``filtered(logits, questions, coefficients_of, needs, budget, limit)``: statistics,
+        gradients and bound.
+    """
+
+    base: Engine
+    filtered: Callable[..., tuple[Statistics, Gradients, Tensor]]
+
+
 class FilteredEngine:
-    """An `Engine` on CPUs that leaves classes out of the gradients it makes in the forward pass.
+    """An `Engine` that leaves classes out of the gradients it makes in the forward pass.
 
     Parameters
     ----------
+    backend : FilterBackend
     limit : float
         How much probability a row may lose.
 
     Attributes
     ----------
     bound : Tensor, shape (3,), or None
-        After the gradients were made: no entry of ∂X, ∂W, ∂b together is further off than this, as
-        Frobenius norms, but for rounding.
+        After the gradients were made: how far ∂X, ∂W and ∂b may be off, as Frobenius norms and but
+        for rounding.
     """
 
-    base: Engine = CPU_ENGINE
-
-    def __init__(self, limit: float = 0.0) -> None:
+    def __init__(self, backend: FilterBackend, limit: float = 0.0) -> None:
+        self.backend = backend
         self.limit = limit
         self.bound: Tensor | None = None
 
     def with_limit(self, limit: float) -> "FilteredEngine":
         """The same with this limit, for one call."""
-        return FilteredEngine(limit)
+        return FilteredEngine(self.backend, limit)
 
     def statistics(self, logits: RowLogits, questions: Questions, budget: int | None) -> Statistics:
         """Exact."""
-        return self.base.statistics(logits, questions, budget)
+        return self.backend.base.statistics(logits, questions, budget)
 
     def gradients(
         self, logits: RowLogits, coefficients: Coefficients, needs: Needs, budget: int | None
     ) -> Gradients:
         """Exact: of outputs other than the loss."""
-        return self.base.gradients(logits, coefficients, needs, budget)
+        return self.backend.base.gradients(logits, coefficients, needs, budget)
 
     def statistics_and_gradients(
         self,
@@ -141,10 +157,10 @@ class FilteredEngine:
         """One product and a part of two others; exact where an option does not allow it."""
         if not allows_filter(logits, questions):
             self.bound = no_error(logits.input)
-            return self.base.statistics_and_gradients(
+            return self.backend.base.statistics_and_gradients(
                 logits, questions, coefficients_of, needs, budget
             )
-        statistics, gradients, self.bound = _filtered(
+        statistics, gradients, self.bound = self.backend.filtered(
             logits, questions, coefficients_of, needs, budget, self.limit
         )
         return statistics, gradients
@@ -258,3 +274,6 @@ def _widened(logits: RowLogits) -> RowLogits:
 def _narrowed(made: Gradients, logits: RowLogits) -> Gradients:
     pairs = zip(made, (logits.input, logits.weight, logits.bias), strict=True)
     return Gradients(*(x if x is None else x.to(known(like).dtype) for x, like in pairs))
+
+
+CPU_FILTER = FilterBackend(CPU_ENGINE, _filtered)

@@ -10,13 +10,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["DENSE_SHARE", "LEVELS", "Selection", "first_dropped_level", "levels_of", "select"]
+__all__ = [
+    "DENSE_SHARE",
+    "LEVELS",
+    "MARGIN",
+    "Selection",
+    "first_dropped_level",
+    "levels_of",
+    "select",
+]
 
 LEVELS = 32
 """Half octaves below the limit. With less than limit / 2¹⁶ in every row a class is in the last."""
 DENSE_SHARE = 0.6
 """Where more classes than this share must stay, gathering them costs more than it saves."""
-_MARGIN = 1.0 + 1e-4
+MARGIN = 1.0 + 1e-4
 """Sums of probabilities in float32 count for this much more: they are rounded."""
 _COLUMNS = 4096
 
@@ -49,7 +57,7 @@ def first_dropped_level(masses: Tensor, limit: float) -> tuple[Tensor, Tensor]:
         This level and all after it go; LEVELS + 1 if none does.
     Tensor, shape (..., rows)
     """
-    above = masses.flip(-1).cumsum(dim=-1).flip(-1) * _MARGIN
+    above = masses.flip(-1).cumsum(dim=-1).flip(-1) * MARGIN
     fits = (above <= limit).all(dim=-2)
     first = LEVELS + 1 - fits.sum(dim=-1)
     index = (first - 1).clamp(max=LEVELS - 1)[..., None, None].expand(*above.shape[:-1], 1)

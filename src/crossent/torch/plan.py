@@ -10,7 +10,7 @@ from crossent.errors import InputError
 from crossent.torch.call import Problem
 from crossent.torch.cpu_paths import CPU_BLOCKS, CPU_RECOMPUTE
 from crossent.torch.cuda_paths import CUDA_EXPONENTIALS, CUDA_LIBRARY, CUDA_RECOMPUTE
-from crossent.torch.filter_paths import CPU_FILTERED
+from crossent.torch.filter_paths import CPU_FILTERED, CUDA_FILTERED
 from crossent.torch.path import Cost, Path
 
 __all__ = ["PATHS", "REFERENCE", "Plan", "make_plan", "path_named", "timed_plan"]
@@ -89,6 +89,7 @@ PATHS: tuple[Path, ...] = (
     CUDA_LIBRARY,
     CUDA_RECOMPUTE,
     CPU_FILTERED,
+    CUDA_FILTERED,
     REFERENCE,
 )
 """In order of preference; the last serves every call."""
