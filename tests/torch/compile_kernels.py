@@ -12,8 +12,14 @@ from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia import compiler as nvidia
 from triton.compiler import ASTSource
 
-from crossent.kernels import triton_exponentials, triton_gradient, triton_settle
-from crossent.kernels.triton_jit import _HOPPER, _OTHERS
+from crossent.kernels import (
+    triton_exponentials,
+    triton_filter,
+    triton_gathered,
+    triton_gradient,
+    triton_settle,
+)
+from crossent.kernels.triton_jit import _HOPPER, _OTHERS, TileShape
 
 HALF = {"x": "*bf16", "w": "*bf16", "bias": "*bf16", "stored": "*bf16", "out": "*bf16"}
 FLOATS = [
@@ -46,7 +52,33 @@ TYPES = {
     "marked": "*i32",
     "e": "*bf16",
 }
-STRIDES = ("x_stride", "w_stride", "stored_stride", "out_stride", "y_stride", "e_stride", "d")
+FILTER = {
+    **dict.fromkeys(["probability", "scale", "largest", "sums"], "*fp32"),
+    "e": "*bf16",
+    "level": "*i8",
+    "dropped": "*i8",
+    "out": "*fp32",
+}
+GATHERED = {
+    **dict.fromkeys(["a", "b", "out"], "*bf16"),
+    **dict.fromkeys(["scale", "outer", "mean"], "*fp32"),
+    **dict.fromkeys(["numbers", "counts"], "*i32"),
+}
+GROUP = TileShape(128, 64, 64, warps=8, stages=3)
+INNER = {"COLUMNS": 256, "INNER": 64, "a_row": 1}
+STRIDES = (
+    "x_stride",
+    "w_stride",
+    "stored_stride",
+    "out_stride",
+    "y_stride",
+    "e_stride",
+    "d",
+    "stride",
+    "numbers_stride",
+    "a_inner",
+    "b_stride",
+)
 FAST = {  # what a call without options asks for
     "bias": None, "u": None, "y": None, "c": None, "moment": None, "spread": None, "targets": None,
     "top_values": None, "top_classes": None, "CAPPED": False, "SLOPE": False, "TOP": 0,
@@ -120,6 +152,10 @@ def main(capability):
         f"gradient {kind}": (gradient, products, FAST | {"c": None}, product),
         "gradient with everything": (gradient, pointers, EVERYTHING, reading, given),
         "scale rows": (triton_settle._kernel, TYPES, {}, reading),
+        "column peaks": (triton_filter._peaks_kernel, FILTER, {}, GROUP),
+        "level masses": (triton_filter._levels_kernel, FILTER, {"LEVELS": 32}, GROUP),
+        "dropped columns": (triton_filter._dropped_kernel, FILTER, {}, product),
+        "gathered product": (triton_gathered._kernel, GATHERED, INNER | {"scale": None}, GROUP),
     }
     if capability < 90:  # one generation has them all
         jobs = {name: job for name, job in jobs.items() if "pointers" in name}

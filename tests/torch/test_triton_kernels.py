@@ -13,6 +13,18 @@ import torch
 pytest.importorskip("triton")
 
 from crossent.kernels.triton_exponentials import Asked, exponentials, redo_rows
+from crossent.kernels.triton_filter import (
+    FilterShape,
+    column_peaks,
+    dropped_columns,
+    level_masses,
+)
+from crossent.kernels.triton_gathered import (
+    GatheredShape,
+    StandIn,
+    gathered_product,
+    kept_lists,
+)
 from crossent.kernels.triton_gradient import RowNumbers, logit_gradients
 from crossent.kernels.triton_jit import LOG2_E, TileShape
 from crossent.kernels.triton_settle import scale_rows
@@ -233,6 +245,58 @@ def test_offsets_beyond_two_to_the_31_are_right():
     torch.testing.assert_close(stored.double(), expected, rtol=2.0**-7, atol=0.0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_passes_of_the_filter_are_sums_and_maxima_of_groups(dtype):
+    n, q, groups = 37, 90, 3
+    e = random(n, q, seed=1).abs().to(dtype)
+    probability, scale = random(n, seed=2).abs(), random(n, seed=3)
+    signs = torch.stack([scale.clamp(min=0.0), scale.clamp(max=0.0)])
+    shape = FilterShape(16, 32)
+    level = (torch.arange(groups * q, device=DEVICE) % 17).to(torch.int8).view(groups, q)
+    dropped = (torch.arange(3 * n, device=DEVICE) % 3 == 0).to(torch.int8).view(3, n)
+
+    peaks = column_peaks(e, probability, scale, shape)
+    masses = level_masses(e, level, 16, shape)
+    columns = dropped_columns(e, scale, dropped, shape)
+
+    # Sums of at most 90 float32 numbers below 4: 90 roundings of 360 · 2⁻²⁴ are an upper bound.
+    near = {"rtol": 1e-6, "atol": 90 * 360 * 2.0**-24 / 10}
+    p = torch.nn.functional.pad(e.float() * probability[:, None], (0, 0, 0, 11))
+    torch.testing.assert_close(peaks.largest, p.view(groups, 16, q).amax(dim=1), rtol=1e-6, atol=0)
+    g = torch.nn.functional.pad(e.float() * signs[:, :, None], (0, 0, 0, 11))
+    torch.testing.assert_close(peaks.sums, g.view(2, groups, 16, q).sum(dim=2), **near)
+    of_row = level[torch.arange(n, device=DEVICE) // 16]
+    expected = [(e.float() * (of_row == name)).sum(dim=1) for name in range(1, 17)]
+    torch.testing.assert_close(masses, torch.stack(expected, dim=1), **near)
+    gone = dropped[torch.arange(q, device=DEVICE) // 32].T.float()
+    expected = (e.float() * gone * signs[:, :, None]).sum(dim=1)
+    torch.testing.assert_close(columns, expected, **near)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gathered_product_takes_what_its_group_keeps_and_adds_the_stand_in(dtype, transposed):
+    m, inner, columns, groups = 37, 90, 20, 3
+    a = random(inner, m, seed=1, dtype=dtype).T if transposed else random(m, inner, dtype=dtype)
+    b = random(inner, columns, seed=2, dtype=dtype)
+    keep = random(groups, inner, seed=3) > 0.5
+    keep[1] = False
+    stand_in = StandIn(random(2, m, seed=4), random(2, groups, columns, seed=5))
+    scale, out = random(m, seed=6), torch.empty(m, columns, device=DEVICE)
+    kept = kept_lists(keep)
+
+    gathered_product(a, b, kept, stand_in, GatheredShape(16, 16, 32), rows=16, out=out, scale=scale)
+
+    group = torch.arange(m, device=DEVICE) // 16
+    expected = scale[:, None] * ((a.float() * keep[group]) @ b.float())
+    for sign in range(2):
+        expected += stand_in.outer[sign][:, None] * stand_in.mean[sign][group]
+    assert kept.counts.tolist() == keep.sum(dim=1).tolist()
+    assert kept.numbers[0, : kept.counts[0]].tolist() == keep[0].nonzero()[:, 0].tolist()
+    # 90 products below 16, times 4: their float32 roundings stay far below 1e-4.
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-4)
+
+
 COMPILE = Path(__file__).with_name("compile_kernels.py")
 
 
@@ -252,7 +316,7 @@ def test_every_kernel_compiles_for_gpus_that_are_not_here(capability, tmp_path):
 
     assert done.returncode == 0, done.stderr[-3000:]
     kernels = json.loads(done.stdout)
-    assert len(kernels) >= (6 if capability == 90 else 2)
+    assert len(kernels) >= (10 if capability == 90 else 2)
     for name, facts in kernels.items():
         assert facts["spilled_bytes"] == 0, name
         if capability == 90 and name.endswith("descriptors"):
