@@ -15,6 +15,9 @@ How the parts fit, for those who add a path::
     engine.py      the seam: an Engine computes statistics, gradients, or both in one go
     cpu.py         the engine for CPUs: blocks.py sizes, tiles.py logits, sweep.py sums over
                    classes, gradients.py products, threads.py who does what
+    cuda.py        the engines for GPUs: cuda_blocks.py sizes, cuda_statistics.py sums over classes,
+                   cuda_numbers.py and cuda_products.py gradients, kernels in kernels/triton_*.py
+    filtered.py    gradients without unlikely classes, and their bound; cuda_filtered.py on GPUs
     autograd.py    what autograd knows; second_order.py second derivatives; operators.py for graphs
     reference.py   the definition in plain operations: what every engine is tested against
     vocabulary_parallel.py, vocabulary_engine.py   the same with classes divided among processes
