@@ -77,11 +77,11 @@ def test_objectives_of_several_models_are_those_of_each(digits, rough, optimum):
 
 
 def test_the_gap_is_that_of_the_certificate(digits, rough):
-    """The certificate adds an allowance for the intercept's residual, here 2e-6 of the gap."""
+    """The certificate adds an allowance for the intercept's residual."""
     gap, residual = duality_gap(*digits, rough.coef_, rough.intercept_, C)
-    assert residual < 1e-10  # times an error of b of at most 1: nothing beside the gap
+    assert residual < 1e-5  # times an error of b of at most 1
     assert gap > 1e-5
-    assert gap * (1 - 1e-9) <= rough.certificate_.gap <= gap * (1 + 1e-4)
+    assert gap * (1 - 1e-9) <= rough.certificate_.gap <= gap + 10 * residual
 
 
 def test_the_gap_bounds_the_distance_to_the_optimum_of_scikit_learn(digits, rough, optimum):

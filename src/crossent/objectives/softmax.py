@@ -194,7 +194,7 @@ class SoftmaxObjective:
             fit_intercept=self.fit_intercept,
             leading=max(0, most // self.source.n_classes - 1),
             rng=rng,
-            n_rows=self.source.n_rows,
+            n_rows=self._weighted_rows,
             choice="model" if self._too_dear(affordable) else self.hessian,
             previous=self._model,
             n_threads=self.n_threads,
@@ -225,6 +225,11 @@ class SoftmaxObjective:
             n_rows=n,
             n_threads=self.n_threads,
         )
+
+    @functools.cached_property
+    def _weighted_rows(self) -> int:
+        """Rows of positive weight."""
+        return int(np.count_nonzero(self.source.sample_weight > 0))
 
     @functools.cached_property
     def mean_target(self) -> npt.NDArray[np.float64]:
