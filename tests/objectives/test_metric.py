@@ -203,6 +203,26 @@ def test_sampled_rows_estimate_sums_without_bias(random_problem, source_of, monk
         assert (deviation < 0.05 * expected).all()
 
 
+def test_columns_of_few_sparse_rows_are_in_the_sample(random_problem, source_of, monkeypatch):
+    monkeypatch.setattr("crossent.objectives.sampling._SAMPLED_ROWS", 60)
+    monkeypatch.setattr("crossent.objectives.sampling._FEW_ROWS", 60)
+    problem = random_problem(n=500, d=6, weighted=True)
+    which = np.random.default_rng(1).permutation(500)
+    X = np.zeros((500, 6))
+    X[which, np.minimum(np.arange(500) // 2, 5)] = 7.0  # five categories of two rows, one of 490
+    source = source_of(problem, X=sp.csr_array(X))
+    estimates = []
+    for seed in range(200):
+        # 60 · 0.3 / 6 = 3 draws fall on a column of two rows, 1.5 or more on the heavier: with
+        # equal steps along the chances it cannot be missed.
+        block = rows_for_metric(source, np.ones(500), np.random.default_rng(seed), np.float64)
+        estimates.append(block.sample_weight @ block.X.toarray() ** 2)
+        assert (estimates[-1] > 0).all()
+    deviation = np.std(estimates, axis=0) / np.sqrt(len(estimates))
+    truth = problem.s @ X**2
+    assert (abs(np.mean(estimates, axis=0) - truth) < 4 * deviation + 1e-12 * truth).all()
+
+
 def test_sampling_prefers_rows_with_curvature(random_problem, source_of, monkeypatch):
     monkeypatch.setattr("crossent.objectives.sampling._SAMPLED_ROWS", 60)
     monkeypatch.setattr("crossent.objectives.sampling._FEW_ROWS", 60)
