@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import crossent
+from crossent.cli import predicting
 from crossent.datasets import frames
 
 COLUMNS = ["day", "team", "age", "home", "note", "result"]
@@ -150,6 +151,26 @@ def test_a_table_is_predicted_piece_by_piece(run, model, monkeypatch):
     assert run("predict", "m.skops", "test.csv").stdout == whole
     run("predict", "m.skops", "test.csv", "--output", "p.csv", "-q")
     assert Path("p.csv").read_text() == whole
+
+
+def test_pieces_of_many_classes_hold_few_rows_and_say_the_same(run, model, monkeypatch):
+    whole = json_lines(run("predict", "m.skops", "test.csv", "--json"))
+    monkeypatch.setattr(predicting, "_PIECE_NUMBERS", 20)  # six rows of three classes
+    pieces = [len(piece) for piece in predicting._pieces("test.csv", 3)]
+    few = json_lines(run("predict", "m.skops", "test.csv", "--json"))
+
+    assert pieces[0] == 6
+    assert sum(pieces) == len(whole) == len(few)
+    for one, other in zip(whole, few, strict=True):
+        assert one["class"] == other["class"]
+        # A product of other blocks rounds otherwise: some units in the last place.
+        assert list(other["probabilities"].values()) == pytest.approx(
+            list(one["probabilities"].values()), rel=1e-13
+        )
+
+
+def json_lines(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def test_a_faulty_cell_late_in_a_table_is_named_by_its_line(run, model, write_table, monkeypatch):

@@ -82,6 +82,19 @@ def test_a_large_table_comes_in_pieces(tmp_path, monkeypatch):
     assert pl.concat(pieces)["a"].to_list() == [str(i) for i in range(500)]
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet", "ipc", "ipc_stream"])
+def test_no_piece_has_more_rows_than_the_most(tmp_path, monkeypatch, form):
+    """Short lines, and files that are one large record batch, would be a piece of all rows."""
+    monkeypatch.setattr(module, "_BLOCK_ROWS", 30)
+    frame = pl.DataFrame({"a": [str(i) for i in range(100)]})
+    getattr(frame, f"write_{form}")(tmp_path / "table")
+
+    pieces = list(stream_frames(tmp_path / "table"))
+
+    assert max(map(len, pieces)) == 30
+    assert pl.concat(pieces).equals(frame)
+
+
 def test_row_groups_come_one_by_one(tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"a": range(100)}), path, row_group_size=10)

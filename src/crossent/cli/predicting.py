@@ -37,6 +37,8 @@ from crossent.persistence import written_atomically
 
 __all__ = ["Prediction", "run_predict"]
 
+_PIECE_NUMBERS = 1 << 20  # probabilities that are held, and written, at a time
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -112,12 +114,20 @@ def _predictions(model: Any, data: str, reading: Reading, part: str) -> Iterator
         return
     target = _target_in(model, data, reading, wanted)
     skipped = 0
-    for frame in stream_frames(data):
+    for frame in _pieces(data, len(model.classes_)):
         X = rows_wanted(frame, wanted, source=data, skipped=skipped)
         y = None if target is None else _classes(model, frame, target)
         with cells_named(data, skipped=skipped):
             yield _predicted(model, Part(X, y, data))
         skipped += len(frame)
+
+
+def _pieces(data: str, n_classes: int) -> Iterator[Any]:
+    """A table's frames, cut so that many classes take no more memory than few."""
+    rows = max(1, _PIECE_NUMBERS // n_classes)
+    for frame in stream_frames(data):
+        for start in range(0, len(frame), rows):
+            yield frame[start : start + rows]
 
 
 def _target_in(model: Any, data: str, reading: Reading, wanted: Wanted) -> str | None:

@@ -79,7 +79,7 @@ def read_array(
     except (OSError, EOFError, ValueError, struct.error) as error:
         if isinstance(error, InputError | DatasetError):
             raise
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
         message = f"{path}: cannot be read as an array: {reason}. Write it with numpy.save."
         raise DatasetError(message) from error
     if array.ndim != ndim:
