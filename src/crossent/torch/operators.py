@@ -110,7 +110,8 @@ def _call_of(given: dict[str, Any]) -> Call:
     names = Options.__dataclass_fields__
     options = {name: value for name, value in given.items() if name in names}
     options["compute"] = tuple(filter(None, options["compute"].split(",")))
-    tensors = {name: given[name] for name in Call.__dataclass_fields__ if name != "options"}
+    fields = [name for name in Call.__dataclass_fields__ if name in given and name != "options"]
+    tensors = {name: given[name] for name in fields}
     return Call(options=Options(**options), **tensors)
 
 
