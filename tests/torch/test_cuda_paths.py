@@ -365,6 +365,8 @@ def test_on_a_gpu_the_plan_falls_back_with_a_reason():
     assert make_plan(on_cuda(dtype="float64", n_rows=256)).path == "cuda-library"
     assert make_plan(on_cuda(has_targets=True)).path == "cuda-library"
     assert make_plan(on_cuda(options=Options(reduction="none"))).path == "cuda-recompute"
+    assert make_plan(on_cuda(n_features=0)).path == "cuda-library"
+    assert make_plan(on_cuda(n_features=0)).products == 0.0
     small = make_plan(on_cuda(options=Options(max_workspace_bytes=2**28)))
     assert small.path == "cuda-recompute"
     assert small.products == 4.0

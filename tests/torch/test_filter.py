@@ -87,18 +87,36 @@ def test_the_sums_over_the_rows_are_exact_so_that_rare_classes_are_still_pushed_
     assert (ours.norm(dim=1) > 0.0).all()
 
 
+@pytest.mark.parametrize("limit", [0.2, 0.004])
 @every_path
-def test_rows_still_sum_to_zero_over_the_classes(path):
+def test_rows_still_sum_to_zero_over_the_classes(path, limit):
     """With W all ones, ∂X is what each row's gradient sums to: p sums to 1, and so does y."""
     X, _, b, y = sharp()
     b = (b.detach() * 3.0).requires_grad_()  # a few classes have nearly all the probability
     ones = torch.ones(400, 16, requires_grad=True)
 
-    found, (of_x, _, _) = filtered(path, 0.2, (X, ones, b, y))
+    found, (of_x, _, _) = filtered(path, limit, (X, ones, b, y))
 
     assert found.filter_bound[0] > 0.0
     # Each sum is of entries of at most 1 / n, in float32.
     assert of_x.abs().amax() <= 20 * 2.0**-24 / len(X) * 16
+
+
+@every_path
+def test_leaving_out_classes_with_equal_weights_does_not_change_the_gradient_of_the_input(path):
+    """Five classes share 0.9 of the probability; the others, all alike, can go without an error."""
+    X, W, b, y = sharp(q=200, scale=0.02)
+    with torch.no_grad():
+        W[5:] = 0.05 * torch.arange(16.0) - 0.4
+        b[:5], b[5:] = 0.0, math.log(0.1 / 0.9 * 5 / 195)
+        X.mul_(0.2)
+    y = y % 5
+    _, (theirs, _, _) = exact((X, W, b, y))
+
+    found, (ours, _, _) = filtered(path, 0.15, (X, W, b, y))
+
+    assert found.filter_bound[0] > 100 * EXACT * theirs.norm()
+    assert (ours - theirs).norm() <= EXACT * theirs.norm()
 
 
 @every_path
@@ -184,6 +202,21 @@ def test_other_outputs_are_exact_and_so_are_their_gradients(path):
     p = z[:7].softmax(dim=1)
     entropy = -(p * p.log()).sum(dim=1)
     torch.testing.assert_close(found.entropy[:7].double(), entropy, rtol=1e-5, atol=1e-5)
+
+
+@every_path
+def test_half_precision_adds_its_own_rounding_and_nothing_else(path):
+    problem = sharp(dtype=torch.bfloat16)
+    loss, theirs = exact(problem)
+
+    found, ours = filtered(path, 0.3, problem)
+
+    assert found.loss.item() == pytest.approx(loss.item(), rel=1e-5)
+    assert found.filter_bound[0] > 0.0
+    for a, b, bound in zip(ours, theirs, found.filter_bound.tolist(), strict=True):
+        # Exponentials, scaled rows and the result: three roundings of bfloat16 at most, which the
+        # interpreter cuts off.
+        assert (a - b).norm().item() <= bound + 3 * 2.0**-8 * b.norm().item()
 
 
 @every_path

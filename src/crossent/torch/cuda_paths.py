@@ -55,6 +55,8 @@ def _no_engine(problem: Problem) -> str | None:
 def _no_exponentials(problem: Problem) -> str | None:
     """Why exponentials in the dtype of X cannot stand for the gradient, or None."""
     options = problem.options
+    if problem.n_features == 0:
+        return "The logits are given; there is no product to store exponentials of."
     if problem.dtype not in ("bfloat16", "float32"):
         return f"Exponentials of shifted logits do not fit {problem.dtype}."
     highest = torch.get_float32_matmul_precision() == "highest"
@@ -89,7 +91,8 @@ def _exponentials_refusal(problem: Problem) -> str | None:
 def _library_cut(problem: Problem) -> Cut | None:
     sizes = sizes_of_problem(problem)
     budget = problem.options.max_workspace_bytes
-    per_logit = sizes.item + sizes.wide
+    # Given logits are there already, and their gradient is an output.
+    per_logit = sizes.item + sizes.wide if problem.n_features else 0
     if problem.options.path is not None or problem.dtype == "float64":
         return needed_rows_cut(sizes, budget, per_logit)
     return whole_rows_cut(sizes, budget, per_logit)
@@ -98,7 +101,8 @@ def _library_cut(problem: Problem) -> Cut | None:
 def _library_refusal(problem: Problem) -> str | None:
     refusal = _no_engine(problem)
     by_choice = problem.options.path is None and problem.dtype != "float64"
-    if refusal is None and by_choice and problem.options.reduction == "none":
+    twice = problem.n_features > 0 and problem.options.reduction == "none"
+    if refusal is None and by_choice and twice:
         refusal = "The logits are needed twice, and would be written and read both times."
     if refusal is None and _library_cut(problem) is None:
         refusal = "The workspace is too small to keep the logits of enough rows."
@@ -124,6 +128,7 @@ def _cost(products: float, cut_of: Callable[[Problem], Cut | None]) -> Callable[
             raise AssertionError(message)
         again = problem.needs_gradient and (products > 1 or problem.options.reduction == "none")
         count = 1.0 + again + problem.needs_input + problem.needs_weight
+        count = count if problem.n_features else 0.0
         return Cost(count, cut.bytes, {"rows": cut.rows, "classes": cut.classes})
 
     return cost
