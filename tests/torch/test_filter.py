@@ -43,10 +43,16 @@ def exact(problem, **options):
     return loss, torch.autograd.grad(loss, (X, W, b))
 
 
-@pytest.mark.parametrize("limit", [0.01, 0.3])
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"label_smoothing": 0.1}, {"temperature": 0.8}, {"z_loss": 0.01}, {"reduction": "sum"}],
+    ("options", "limit"),
+    [
+        ({}, 0.01),
+        ({}, 0.3),
+        ({"label_smoothing": 0.1}, 0.3),
+        ({"temperature": 0.8}, 0.01),
+        ({"z_loss": 0.01}, 0.3),
+        ({"reduction": "sum"}, 0.3),
+    ],
     ids=str,
 )
 @every_path
