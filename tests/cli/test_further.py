@@ -67,6 +67,18 @@ def test_wrong_labels_are_printed_and_reported(run, run_json, votes):
     assert record["suspicious_labels"][0]["row"] == 3
 
 
+def test_what_was_not_found_is_not_printed_as_numbers(run, write_table):
+    rows = [[x, "a" if x < 0 else "b"] for x in (-3, -2, -1.5, -1, 1, 1.5, 2, 3) for _ in range(5)]
+    write_table("easy.csv", ["x", "class"], rows)
+    asked = ("--test", "0", "--label-errors", "--calibrate", "temperature")
+    result = run("fit", "easy.csv", *asked)
+
+    assert "Suspicious labels of training rows: none." in result.stdout
+    # Every row is right, so that no best temperature exists, and no interval of it.
+    assert "temperature 1; cross-entropy there" in result.stdout
+    assert "nan" not in result.stdout
+
+
 def test_the_learning_curve_and_intervals_stand_in_the_report(run, votes):
     result = run(
         "fit", votes, "--C", "inf", "--learning-curve", "--intervals", "--report", "r.html"

@@ -1,5 +1,6 @@
 """What ``crossent fit`` does beyond one fit: calibration, and parts of the report that refit."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -117,12 +118,13 @@ def calibration_text(calibrator: Calibrator, /) -> str:
     """One line."""
     found = calibrator.temperature
     low, high = found.interval()
+    known = f" (95 % interval {low:.4g} to {high:.4g})" if math.isfinite(high) else ""
     later = "" if calibrator.method == "temperature" else f", then {calibrator.method} scaling"
     if calibrator.strengths and not any(calibrator.strengths):
         later = f"; {calibrator.method} scaling was found to gain nothing"
     return (
-        f"Calibrated out of fold: temperature {found.temperature:.4g} (95 % interval {low:.4g} to "
-        f"{high:.4g}){later}; cross-entropy there {calibrator.log_loss_before:.4f}, now "
+        f"Calibrated out of fold: temperature {found.temperature:.4g}{known}{later}; "
+        f"cross-entropy there {calibrator.log_loss_before:.4f}, now "
         f"{calibrator.log_loss_after:.4f} nats"
     )
 
@@ -145,6 +147,8 @@ def suspects_text(extras: ReportExtras, /) -> list[str]:
     if extras.out_of_fold is None:
         return []
     found = suspicious_labels(extras.out_of_fold, k=_PRINTED)
+    if not found:
+        return ["Suspicious labels of training rows: none."]
     lines = [f"Suspicious labels of training rows, the first {len(found)}:"]
     lines += [
         f"  row {row.row}: {row.target}, looks like {row.predicted} ({row.surprisal_bits:.1f} bits)"
