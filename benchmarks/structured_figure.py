@@ -13,13 +13,17 @@ __all__ = ["draw"]
 _COLOURS = {"dense": "black", "low_rank": "0.55", "phm": "tab:orange", "fastfood": "tab:green"}
 
 
-def draw(results: dict[str, Any], folder: Path) -> None:
-    """Both pictures, as far as there are results for them."""
+def draw(results: dict[str, Any], gpu: dict[str, Any], folder: Path) -> None:
+    """The pictures, as far as there are results for them."""
     with plt.rc_context({"svg.hashsalt": "crossent", "svg.fonttype": "none", "font.size": 8}):
         if results.get("accuracy"):
             _save(_accuracy(results), folder / "structured_accuracy.svg")
         if results.get("break_even"):
             _save(_break_even(results), folder / "structured_break_even.svg")
+        if gpu:
+            cells = gpu["break_even"].items()
+            single = {key.split("; ")[1]: cell for key, cell in cells if "float32" in key}
+            _save(_break_even({"break_even": single}), folder / "structured_break_even_gpu.svg")
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -3,7 +3,8 @@
     python -m benchmarks.structured_table [results.json] [--print]
 
 writes each table between its marks ``<!-- benchmark:structured-NAME:begin -->`` and ``…:end -->``,
-and docs/structured_accuracy.svg and docs/structured_break_even.svg; with ``--print`` the tables are
+and docs/structured_accuracy.svg, docs/structured_break_even.svg and, where there are results of
+``benchmarks.structured_gpu``, docs/structured_break_even_gpu.svg; with ``--print`` the tables are
 printed only.
 """
 
@@ -19,6 +20,7 @@ from benchmarks.softmax_regression.table import write_parts
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "structured.json"
+GPU_RESULTS = RESULTS.with_name("structured_gpu.json")
 Found = dict[str, Any]
 
 _DATA = {
@@ -29,6 +31,7 @@ _DATA = {
 }
 _CERTIFIED = ("circulant", "toeplitz", "block_diagonal 4", "quaternion", "fastfood S")
 _BARS = {"mnist": 0.976, "fashion_mnist": 0.882}
+_FRIED_KINDS = ("control", "default")
 _NORMAL = 1.96  # 95 %
 
 
@@ -41,27 +44,39 @@ def main() -> None:
         "accuracy": accuracy,
         "certified": certified,
         "fried": fried,
+        "hadamard": hadamard,
         "break-even": break_even,
+        "stamp": stamps,
     }
     parts = {f"structured-{name}": make(results) for name, make in makers.items()}
-    parts["structured-stamp"] = stamp(results["stamp"])
+    gpu = json.loads(GPU_RESULTS.read_text("utf-8")) if GPU_RESULTS.exists() else {}
+    parts["structured-break-even-gpu"] = break_even_gpu(gpu)
     if "--print" in sys.argv:
         print("\n\n".join(parts.values()))
         return
     write_parts(ROOT / "docs" / "structured.md", parts)
     from benchmarks.structured_figure import draw
 
-    draw(results, ROOT / "docs")
+    draw(results, gpu, ROOT / "docs")
 
 
-def stamp(found: Found) -> str:
-    """Where and when."""
-    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
-    load = ", ".join(f"{x:.1f}" for x in found["load"])
-    return (
-        f"{found['cpu']}, {found['threads']} thread of {found['cores']} cores, load {load}; "
-        f"{versions}; {found['date']}, commit {found['commit']}."
-    )
+def stamps(results: Found) -> str:
+    """Where and when each part was measured."""
+    lines = [
+        "| part | measured | commit | machine | BLAS threads | highest load | times comparable |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    versions = {}
+    for key, at in results.items():
+        if key.startswith("stamp "):
+            lines.append(
+                f"| {key[6:]} | {at['date'][:16].replace('T', ' ')} | {at['commit']} "
+                f"| {at['cpu']}, {at['cores']} cores | {at['threads']} | {at['load']:.1f} "
+                f"| {'yes' if at['are_times_comparable'] else 'no: CPU seconds only'} |"
+            )
+            versions |= at["versions"]
+    shown = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return "\n".join([*lines, "", f"With {shown}."])
 
 
 def by_map(cells: Found) -> dict[str, list[Found]]:
@@ -129,16 +144,21 @@ def interval(cells: list[Found]) -> tuple[float, float]:
     return mean, _NORMAL * math.sqrt(variance)
 
 
-def control(rows: dict[str, list[Found]], parameters: int) -> str:
-    """The low-rank row nearest in parameters."""
+def control(rows: dict[str, list[Found]], row: str, dense: int) -> str:
+    """The low-rank row nearest in parameters; the dense one where that has no more than this."""
+    if row == "dense" or row.startswith("low_rank"):
+        return "–"
+    parameters = rows[row][0]["parameters"]
     ranks = {
         row: cells[0]["parameters"] for row, cells in rows.items() if row.startswith("low_rank")
     }
     if not ranks:
         return "–"
-    row = min(ranks, key=lambda r: abs(math.log(ranks[r] / parameters)))
-    mean, _ = interval(rows[row])
-    return f"{100 * mean:.2f} (rank {row.split()[1]}, {ranks[row]:,})"
+    if parameters >= dense:
+        return f"{100 * interval(rows['dense'])[0]:.2f} (dense, {dense:,})"
+    near = min(ranks, key=lambda r: abs(ranks[r] - parameters))
+    mean, half = interval(rows[near])
+    return f"{100 * mean:.2f} ± {100 * half:.2f} (rank {near.split()[1]}, {ranks[near]:,})"
 
 
 def accuracy(results: Found) -> str:
@@ -159,13 +179,19 @@ def accuracy(results: Found) -> str:
             mean, half = interval(cells)
             timed = results.get("times", {}).get(f"{shape}, {row}", {})
             ms = " | ".join(f"{timed[b]:.3g}" if timed else "–" for b in ("1", "16", "256", "4096"))
-            other = "–" if row == "dense" else control(rows, cells[0]["parameters"])
+            other = control(rows, row, _size(shape))
             lines.append(
                 f"| {row} | {cells[0]['parameters']:,} | {100 * mean:.2f} ± {100 * half:.2f} "
                 f"| {other} | {ms} | {endings(cells)} |"
             )
         lines.append("")
     return "\n".join(lines)
+
+
+def _size(shape: str) -> int:
+    """Numbers of a dense "qxd"."""
+    q, d = shape.split("x")
+    return int(q) * int(d)
 
 
 def endings(cells: list[Found]) -> str:
@@ -186,7 +212,7 @@ def endings(cells: list[Found]) -> str:
 def certified(results: Found) -> str:
     """The convex maps: passes, seconds and certified gaps."""
     lines = [
-        "| data | map | parameters | certified relative gap | passes | seconds |",
+        "| data | map | parameters | certified relative gap | passes | CPU s |",
         "|---|---|---|---|---|---|",
     ]
     for name, (title, _) in _DATA.items():
@@ -197,7 +223,7 @@ def certified(results: Found) -> str:
                 continue
             gap = max(cell["relative_gap"] for cell in cells)
             passes = statistics.median(cell["passes"] for cell in cells)
-            seconds = statistics.median(cell["seconds"] for cell in cells)
+            seconds = statistics.median(cell["cpu_s"] for cell in cells)
             lines.append(
                 f"| {title.split(',')[0]} | {row} | {cells[0]['parameters']:,} | {gap:.1e} "
                 f"| {passes:.0f} | {seconds:.1f} |"
@@ -208,27 +234,74 @@ def certified(results: Found) -> str:
 def fried(results: Found) -> str:
     """A softmax on Fastfood features beside one on pixels."""
     lines = [
-        "| data | features | learnt numbers | fixed numbers | test accuracy, % | aim, % | reached "
-        "| features, s | fit, s (passes, end) |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| data | columns | seeds | learnt numbers | fixed numbers | test accuracy, % | aim, % "
+        "| reached | features, CPU s | fit, CPU s (passes, end) |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, bar in _BARS.items():
         cells = [c for k, c in results.get("fried", {}).items() if k.split(",")[0] == name]
-        plain = results.get("fried_control", {}).get(name)
-        for title, found, aim in (("pixels", [plain], None), ("Fastfood", cells, bar)):
-            if not found or found[0] is None:
-                continue
-            mean, half = interval(found)
-            reached = "" if aim is None else ("yes" if mean >= aim else "no")
-            first = found[0]
-            lines.append(
-                f"| {_DATA[name][0]} | {title}, C = {first['C']:g} | {first['parameters']:,} "
-                f"| {first['fixed_numbers']:,} | {100 * mean:.2f} ± {100 * half:.2f} "
-                f"| {'' if aim is None else f'{100 * aim:.1f}'} | {reached} "
-                f"| {statistics.median(c['features_s'] for c in found):.1f} "
-                f"| {statistics.median(c['fit_s'] for c in found):.0f} "
-                f"({first['passes']}, {first['status'].lower().replace('_', ' ')}) |"
-            )
+        plain, usual = (results.get(f"fried_{kind}", {}).get(name) for kind in _FRIED_KINDS)
+        for title, found, aim in (
+            ("pixels, C = 1", [plain], None),
+            ("Fastfood, nothing chosen: C = 1", [usual], None),
+            ("Fastfood", cells, bar),
+        ):
+            if found and found[0] is not None:
+                lines.append(_fried_line(name, title, found, aim))
+    return "\n".join([*lines, *_choices(results.get("fried_choice", {}))])
+
+
+def _fried_line(name: str, title: str, found: list[Found], aim: float | None) -> str:
+    mean, half = interval(found)
+    first = found[0]
+    if aim is not None:
+        title += f", C = {first['C']:g}, σ = {first['bandwidth_factor']:g} × median heuristic"
+    passes = "–".join(str(p) for p in sorted({f([c["passes"] for c in found]) for f in (min, max)}))
+    ends = ", ".join(sorted({c["status"].lower().replace("_", " ") for c in found}))
+    reached = "| " if aim is None else f"{100 * aim:.1f} | {'yes' if mean >= aim else 'no'}"
+    return (
+        f"| {_DATA[name][0]} | {title} | {len(found)} | {first['parameters']:,} "
+        f"| {first['fixed_numbers']:,} | {100 * mean:.2f} ± {100 * half:.2f} | {reached} "
+        f"| {statistics.median(c['features_cpu_s'] for c in found):.1f} "
+        f"| {statistics.median(c['cpu_s'] for c in found):.0f} ({passes}, {ends}) |"
+    )
+
+
+def _choices(cells: Found) -> list[str]:
+    """How C and the bandwidth were chosen."""
+    if not cells:
+        return []
+    lines = [
+        "",
+        "Accuracy, %, on the last 10,000 training rows after a fit to the others, by which C and σ "
+        "were chosen; no test row and no seed of the table above has a part in it:",
+        "",
+        "| data | σ over the median heuristic | C | accuracy, % | passes, end |",
+        "|---|---|---|---|---|",
+    ]
+    for key, cell in cells.items():
+        name, factor, C = key.split(", ")
+        best = max(c["accuracy"] for k, c in cells.items() if k.split(", ")[0] == name)
+        mark = "**" if cell["accuracy"] == best else ""
+        lines.append(
+            f"| {_DATA[name][0]} | {factor} | {C} | {mark}{100 * cell['accuracy']:.2f}{mark} "
+            f"| {cell['passes']}, {cell['status'].lower().replace('_', ' ')} |"
+        )
+    return lines
+
+
+def hadamard(results: Found) -> str:
+    """Milliseconds of the transform by products, of two butterflies, of the dense product."""
+    lines = [
+        "| n | two products | butterfly | butterfly, two buffers | dense n x n | butterfly over "
+        "products | two buffers over products |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for n, ms in results.get("hadamard", {}).items():
+        ways = [ms[way] for way in ("products", "butterfly", "butterfly in place", "dense")]
+        quotients = [ways[1] / ways[0], ways[2] / ways[0]]
+        shown = [f"{x:.3g}" for x in ways] + [f"{x:.1f}" for x in quotients]
+        lines.append(f"| {n} | " + " | ".join(shown) + " |")
     return "\n".join(lines)
 
 
@@ -246,15 +319,32 @@ def ratios(results: Found) -> dict[str, dict[tuple[int, int], float]]:
 def break_even(results: Found) -> str:
     """For each map and n: the ratio at batch 1, 64, 1024, and from which batch on it wins."""
     lines = [
-        "| map | n | time over dense at batch 1 | 64 | 1024 | faster at batches |",
-        "|---|---|---|---|---|---|",
+        "| map | n | time over dense at batch 1 | 64 | 1024 | faster at | slower at batches |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row, cells in ratios(results).items():
         for n in sorted({n for n, _ in cells}):
             shown = " | ".join(_ratio(cells.get((n, batch))) for batch in (1, 64, 1024))
-            wins = [str(batch) for m, batch in sorted(cells) if m == n and cells[m, batch] < 1]
-            lines.append(f"| {row} | {n} | {shown} | {', '.join(wins) or 'none'} |")
+            column = {batch: cells[m, batch] for m, batch in sorted(cells) if m == n}
+            wins = ", ".join(str(batch) for batch, ratio in column.items() if ratio < 1)
+            losses = ", ".join(str(batch) for batch, ratio in column.items() if ratio >= 1)
+            lines.append(f"| {row} | {n} | {shown} | {wins or 'none'} | {losses or 'none'} |")
     return "\n".join(lines)
+
+
+def break_even_gpu(results: Found) -> str:
+    """The same on a GPU, or that there are no results."""
+    if not results:
+        return "Not measured: no GPU was at hand for `python -m benchmarks.structured_gpu`."
+    at = results["stamp"]
+    where = (
+        f"{at['gpu']}, PyTorch {at['versions']['torch']}, {at['date'][:10]}, commit {at['commit']}."
+    )
+    parts = [where]
+    for dtype in ("float32", "bfloat16"):
+        cells = {k.split("; ")[1]: c for k, c in results["break_even"].items() if dtype in k}
+        parts += [f"**{dtype}**", break_even({"break_even": cells})]
+    return "\n\n".join(parts)
 
 
 def _ratio(value: float | None) -> str:
