@@ -28,7 +28,7 @@ _DESCENT_STEPS = 200
 
 def check_map_shape(shape: tuple[int, int], kind: str) -> None:
     """Raise unless `shape` is two positive integers (q, d)."""
-    sizes = tuple(shape)
+    sizes = tuple(shape) if isinstance(shape, tuple | list) else ()
     if len(sizes) != 2 or not all(isinstance(s, int | np.integer) and s > 0 for s in sizes):
         message = (
             f"`shape` of a {kind} is {shape!r}; it must be (q, d), two positive integers: the "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from crossent.errors import InputError
-from crossent.linear_maps.base import StructuredMap
+from crossent.linear_maps.base import StructuredMap, check_map_shape
 from crossent.linear_maps.block_diagonal import BlockDiagonal, Monarch
 from crossent.linear_maps.dense import Dense, LowRank
 from crossent.linear_maps.fastfood import Fastfood
@@ -25,8 +25,12 @@ def _dense(shape: Shape, rng: np.random.Generator) -> Dense:  # noqa: ARG001  no
     return Dense(shape)
 
 
-def _block_diagonal(shape: Shape, rng: np.random.Generator, blocks: int = _FEW) -> BlockDiagonal:
-    return BlockDiagonal.shuffled(shape, blocks=min(blocks, *shape), rng=rng)
+def _block_diagonal(
+    shape: Shape, rng: np.random.Generator, blocks: int | None = None
+) -> BlockDiagonal:
+    return BlockDiagonal.shuffled(
+        shape, blocks=min(_FEW, *shape) if blocks is None else blocks, rng=rng
+    )
 
 
 def _circulant(shape: Shape, rng: np.random.Generator) -> Circulant:
@@ -58,16 +62,20 @@ def _monarch(
     return Monarch(shape, round(min(shape) ** 0.5) if blocks is None else blocks)
 
 
-def _phm(shape: Shape, rng: np.random.Generator, n: int = _FEW) -> PHM:  # noqa: ARG001
-    return PHM(shape, min(n, *shape), pad=True)
+def _phm(shape: Shape, rng: np.random.Generator, n: int | None = None) -> PHM:  # noqa: ARG001
+    return PHM(shape, min(_FEW, *shape) if n is None else n, pad=True)
 
 
 def _algebra(name: Any) -> Callable[[Shape, np.random.Generator], PHM]:
     return lambda shape, rng: PHM(shape, algebra=name, pad=True)  # noqa: ARG005
 
 
-def _toeplitz_like(shape: Shape, rng: np.random.Generator, rank: int = 2) -> ToeplitzLike:  # noqa: ARG001
-    return ToeplitzLike(shape, min(rank, *shape))
+def _toeplitz_like(
+    shape: Shape,
+    rng: np.random.Generator,  # noqa: ARG001
+    rank: int | None = None,
+) -> ToeplitzLike:
+    return ToeplitzLike(shape, min(2, *shape) if rank is None else rank)
 
 
 _MAKERS: dict[str, Callable[..., StructuredMap]] = {
@@ -118,7 +126,8 @@ def make_map(
     **options
         Of the map: ``blocks`` (block_diagonal: 4; monarch: √min(q, d)), ``rank`` (low_rank: half of
         the dense parameters; toeplitz_like: 2), ``n`` (phm: 4), ``learn`` (fastfood: "S", convex;
-        adaptive_fastfood learns all three). Defaults shrink to what the shape allows.
+        adaptive_fastfood learns all three). Defaults shrink to what the shape allows; what is
+        passed is taken as it is, or refused.
 
     Returns
     -------
@@ -137,6 +146,7 @@ def make_map(
     LowRank(shape=(10, 784), rank=4)
     """
     check_map_name(name)
+    check_map_shape(shape, "linear map")
     try:
         return _MAKERS[name](shape, rng, **options)
     except TypeError as error:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossent.errors import InputError
+from crossent.linear_maps.dense import Dense
 from crossent.typing import LinearMap
 
 __all__ = ["CostReport", "cost_report", "is_faster_than_dense"]
@@ -49,7 +50,8 @@ class CostReport:
     milliseconds, dense_milliseconds : float
         Of the product with `batch` rows on this machine, the least of several runs.
     break_even_batch : int or None
-        The smallest of the batches 1, 4, 16, … 4096 at which the map was faster; None if at none.
+        The smallest of the batches 1, 4, 16, … 4096 (and `batch`) from which on the map was faster,
+        at it and at all larger ones; None if there is none, as for a dense map.
     """
 
     kind: str
@@ -81,8 +83,10 @@ class CostReport:
             f"{f'ms for {self.batch} rows':22}{self.milliseconds:14.4f}"
             f"{self.dense_milliseconds:14.4f}{ratio:10.2f}"
         )
-        if self.break_even_batch is None:
-            lines.append("No batch was found at which the map is faster: keep it merged (dense).")
+        if self.kind == "Dense":
+            lines.append("This is the dense map: there is nothing to gain or to lose.")
+        elif self.break_even_batch is None:
+            lines.append("Not faster from any batch on: keep it multiplied out (dense).")
         else:
             lines.append(f"Faster than dense from a batch of {self.break_even_batch} rows.")
         return "\n".join(lines)
@@ -135,8 +139,8 @@ def cost_report(
         raise InputError(message)
     q, d = linear_map.shape
     dense = linear_map.to_dense(theta).astype(dtype)
-    measured = {rows: _both(linear_map, theta, dense, rows) for rows in _tried(batch, q + d)}
-    faster = [rows for rows, (ours, theirs) in sorted(measured.items()) if ours < theirs]
+    given = np.asarray(theta).astype(dtype)  # as W is: no call pays for the conversion
+    measured = {rows: _both(linear_map, given, dense, rows) for rows in _tried(batch, q + d)}
     return CostReport(
         kind=type(linear_map).__name__,
         shape=(q, d),
@@ -149,8 +153,18 @@ def cost_report(
         dense_bytes=dense.nbytes,
         milliseconds=1e3 * measured[batch][0],
         dense_milliseconds=1e3 * measured[batch][1],
-        break_even_batch=next((rows for rows in faster if rows in _BATCHES), None),
+        break_even_batch=None if isinstance(linear_map, Dense) else _break_even(measured),
     )
+
+
+def _break_even(measured: dict[int, tuple[float, float]]) -> int | None:
+    """The smallest batch such that the map is faster there and at all larger ones."""
+    found = None
+    for rows, (ours, theirs) in sorted(measured.items(), reverse=True):
+        if ours >= theirs:
+            break
+        found = rows
+    return found
 
 
 def _tried(batch: int, width: int) -> list[int]:
@@ -159,7 +173,7 @@ def _tried(batch: int, width: int) -> list[int]:
 
 
 def _both(
-    linear_map: LinearMap, theta: npt.NDArray[np.float64], dense: npt.NDArray[Any], rows: int
+    linear_map: LinearMap, theta: npt.NDArray[Any], dense: npt.NDArray[Any], rows: int
 ) -> tuple[float, float]:
     """Seconds of the map and of the dense product."""
     X = np.random.default_rng(0).standard_normal((rows, dense.shape[1])).astype(dense.dtype)

@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 
 from crossent.certificate import Certificate
 from crossent.errors import InputError
+from crossent.linear_maps import Dense
 from crossent.linear_model.checks import (
     check_magnitudes,
     check_parameters,
@@ -183,6 +184,18 @@ def _reach(
     return W + share * (W - old_W), b + share * step
 
 
+def _check_dense(linear_map: Any) -> None:
+    """Raise for a structured W: the walk starts each fit on a line through two dense ones."""
+    if not isinstance(linear_map, Dense) and linear_map != "dense":
+        kind = repr(linear_map) if isinstance(linear_map, str) else type(linear_map).__name__
+        message = (
+            f"softmax_path is for a dense W; the estimator's linear_map is {kind}. Fit a "
+            "SoftmaxRegression(linear_map=..., warm_start=True) for one C after the other, or "
+            "choose C by sklearn.model_selection.GridSearchCV."
+        )
+        raise InputError(message)
+
+
 def fitted_model(
     estimator: SoftmaxRegression, fit: Fit, problem: Problem, frame: Any
 ) -> SoftmaxRegression:
@@ -306,7 +319,8 @@ def softmax_path(
     Raises
     ------
     InputError
-        As `SoftmaxRegression.fit`; or a value of `Cs` is not positive.
+        As `SoftmaxRegression.fit`; or a value of `Cs` is not positive; or the estimator's W is a
+        structured `linear_map`, whose optima are not reached along lines in W.
 
     Warns
     -----
@@ -337,6 +351,7 @@ def softmax_path(
         )
         raise InputError(message)
     template = SoftmaxRegression() if estimator is None else clone(estimator)
+    _check_dense(template.linear_map)
     problem = prepare(template, grid, X, y, sample_weight, offset)
     models = []
     for C, fit in zip(grid.tolist(), walk(problem, grid, settings_of(template)), strict=True):

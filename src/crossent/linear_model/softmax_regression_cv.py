@@ -132,6 +132,9 @@ class SoftmaxRegressionCV(ClassifierMixin, BaseEstimator):
     probabilities would add the same -log ε to every C. ``StratifiedKFold`` avoids it for classes
     of two rows or more.
 
+    W is dense: there is no `linear_map` here. For a structured W choose C by
+    ``GridSearchCV(SoftmaxRegression(linear_map=...), {"C": [...]}, scoring="neg_log_loss")``.
+
     Cost: folds × k fits; warm starts save about two thirds of their passes. Memory: 8·folds·k·q·d
     bytes for the paths, and a copy of the training rows of each fold that runs.
 
