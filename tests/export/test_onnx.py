@@ -6,11 +6,12 @@ import onnxruntime
 import polars as pl
 import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from crossent import SoftmaxRegression, SoftmaxRegressionCV
+from crossent.calibration import Calibrated
 from crossent.errors import InputError
 from crossent.export import onnx_model, save_onnx
 from crossent.features import TableEncoder
@@ -89,6 +90,52 @@ def test_other_linear_classifiers_are_exported_too(model):
     model.fit(X, y)
 
     np.testing.assert_allclose(run(model, X, "float64")[1], model.predict_proba(X), atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["temperature", "bias-corrected", "vector", "matrix"])
+@pytest.mark.parametrize(
+    ("estimator", "given"),
+    [
+        (SoftmaxRegression(), "logits"),
+        (SoftmaxRegressionCV(Cs=[0.1, 1], cv=3), "log_probabilities"),
+        (LogisticRegression(max_iter=500), "probabilities"),
+    ],
+    ids=["softmax", "path", "logistic"],
+)
+@pytest.mark.parametrize("load", [load_iris, load_breast_cancer], ids=["three", "two"])
+def test_a_calibrated_linear_model_is_exported_as_what_it_says(load, estimator, given, method):
+    X, y = load(return_X_y=True)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    model = Calibrated(estimator, given=given, method=method, cv=3, C=1.0).fit(X, y)
+    assert abs(model.calibrator_.slope - 1).min() > 0.01  # so that the map cannot be left out
+
+    log_p, p, label = run(model, X, "float64")
+
+    np.testing.assert_allclose(p, model.predict_proba(X), atol=1e-12)
+    assert label.tolist() == model.predict(X).tolist()
+    assert np.isfinite(log_p).all()
+
+
+def test_a_class_without_rows_stays_impossible_after_calibration():
+    X, y = load_iris(return_X_y=True)
+    fitted = SoftmaxRegression(classes=[0, 1, 2, 3]).fit(X[::2], y[::2])
+    model = Calibrated(fitted, given="logits", cv="prefit").fit(X[1::2], y[1::2])
+
+    log_p, _, _ = run(model, X, "float64")
+
+    assert np.isneginf(log_p[:, 3]).all()
+    np.testing.assert_allclose(log_p[:, :3], model.predict_log_proba(X)[:, :3], atol=1e-11)
+
+
+def test_models_that_are_not_a_softmax_of_their_coefficients_are_refused():
+    X, y = load_iris(return_X_y=True)
+    one_against_rest = SGDClassifier(loss="log_loss", random_state=0).fit(X, y)
+    floored = Calibrated(SoftmaxRegression(), given="logits", floor=1e-3).fit(X, y)
+
+    with pytest.raises(InputError, match=r"SGDClassifier are not softmax\(W x \+ b\)"):
+        onnx_model(one_against_rest)
+    with pytest.raises(InputError, match=r"floor=0\.001 is not linear"):
+        onnx_model(floored)
 
 
 TABLE = pl.DataFrame(

@@ -10,6 +10,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import make_pipeline
 
 from crossent import SoftmaxRegression
+from crossent.calibration import Calibrated
 from crossent.errors import InputError
 from crossent.export import model_card, save_weights
 from crossent.features import TableEncoder
@@ -46,6 +47,22 @@ def test_the_weights_of_a_pipeline_name_the_encoded_columns(tmp_path):
 
     assert record["feature_names"] == ["x", "c = a", "c = b"]
     assert [column["kind"] for column in record["columns"]] == ["category", "number"]
+
+
+def test_calibration_is_in_the_weights_and_named(tmp_path):
+    X, y = load_iris(return_X_y=True)
+    model = Calibrated(SoftmaxRegression(C=0.05), given="logits", method="vector", C=1.0).fit(X, y)
+
+    record = json.loads(save_weights(model, tmp_path / "m.safetensors").read_text())
+    tensors = load_file(tmp_path / "m.safetensors")
+    card = model_card(model)
+
+    found = log_softmax(X @ tensors["coef"].T + tensors["intercept"], axis=1)
+    np.testing.assert_allclose(found, model.predict_log_proba(X), atol=1e-10)
+    assert record["calibrated"] == "vector"
+    temperature = model.calibrator_.temperature.temperature
+    assert f"method vector, temperature {temperature:.4g}" in card
+    assert "A SoftmaxRegression with 3 classes and 4 features, C = 0.05" in card
 
 
 def test_a_card_says_what_is_known_and_no_more():

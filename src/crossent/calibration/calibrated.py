@@ -181,35 +181,25 @@ class Calibrated(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: i
     def folded(self) -> SoftmaxRegression:
         """A SoftmaxRegression with the same probabilities: the map is in its coefficients.
 
-        All maps are linear in the logits, so a calibrated linear model is a linear model. It can be
-        exported as one; its certificate is that of the fit before calibration.
+        All maps are linear in the logits, so a calibrated linear model is a linear model. Its
+        certificate is that of the fit before calibration. `crossent.export` folds by itself.
 
         Raises
         ------
         InputError
-            The estimator is no SoftmaxRegression, has classes without rows, or was calibrated with
-            a `floor` or from something other than logits.
+            The estimator is no SoftmaxRegression or SoftmaxRegressionCV, or there is a `floor`.
         """
         check_is_fitted(self)
-        inner = self.estimator_
-        if not isinstance(inner, SoftmaxRegression) or self.given != "logits" or self.floor:
+        inner = getattr(self.estimator_, "model_", self.estimator_)
+        if not isinstance(inner, SoftmaxRegression) or self.floor is not None:
             message = (
-                "Only a SoftmaxRegression that was calibrated with given='logits' and without a "
-                f"floor is a linear model again; this is a {type(inner).__name__} with "
-                f"given={self.given!r} and floor={self.floor!r}."
+                "Only a SoftmaxRegression that was calibrated without a floor is a linear model "
+                f"again; this is a {type(inner).__name__} with floor={self.floor!r}."
             )
             raise InputError(message)
-        W, b = inner._symmetric()
-        if not np.isfinite(b).all():
-            message = "A class without training rows has no finite intercept; leave it out."
-            raise InputError(message)
-        q = len(b)
-        A = np.diag(self.calibrator_.slope)
-        A = A if self.calibrator_.mixing is None else A + self.calibrator_.mixing
-        A = A @ (np.eye(q) - 1 / q)
         model = copy.copy(inner)
         model.coef_, model.intercept_ = public_coefficients(
-            A @ W, A @ b + self.calibrator_.bias, True
+            *self.calibrator_.coefficients(*inner._symmetric()), True
         )
         return model
 

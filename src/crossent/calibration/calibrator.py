@@ -87,6 +87,20 @@ class Calibrator:
         """Calibrated probabilities, shape (n, q)."""
         return np.asarray(np.exp(self.log_probabilities(scores)))
 
+    def coefficients(
+        self, W: npt.NDArray[np.float64], b: npt.NDArray[np.float64], /
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """A linear model's W (q, d) and b (q,) with the map in them: it is linear in W x + b.
+
+        Classes with b = -inf keep it. The calibrator must have no `floor`, which is not linear.
+        """
+        assert self.floor is None
+        possible = np.isfinite(b)
+        W = np.where(possible[:, None], W - W[possible].mean(axis=0), 0.0)
+        shifted = np.where(possible, b - b[possible].mean(), 0.0)
+        A = np.diag(self.slope) if self.mixing is None else np.diag(self.slope) + self.mixing
+        return A @ W, np.where(possible, A @ shifted + self.bias, -np.inf)
+
 
 def calibrate(
     scores: Any,

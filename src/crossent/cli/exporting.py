@@ -1,9 +1,7 @@
 """``crossent export``: a saved model as ONNX, as safetensors, or as a model card."""
 
 from pathlib import Path
-from typing import Any
 
-from crossent.calibration import Calibrated
 from crossent.cli.files import check_outputs
 from crossent.cli.messages import Messages
 from crossent.cli.models import labelled, load_classifier
@@ -12,7 +10,7 @@ from crossent.cli.tables import cells_named
 from crossent.datasets import Reading
 from crossent.errors import InputError
 from crossent.export import model_card, save_onnx, save_weights
-from crossent.inspection import classifier_of, evaluate
+from crossent.inspection import evaluate
 from crossent.persistence import write_atomically
 
 __all__ = ["run_export"]
@@ -45,9 +43,9 @@ def run_export(
     with messages.moving_line(f"reading {model_file}"), shown_warnings(messages):
         model = load_classifier(model_file)
         if kind == ".onnx":
-            save_onnx(_folded(model), output, dtype=dtype or "float32")
+            save_onnx(model, output, dtype=dtype or "float32")
         elif kind == ".safetensors":
-            save_weights(_folded(model), output, dtype=dtype or "float64")
+            save_weights(model, output, dtype=dtype or "float64")
         else:
             found = {}
             if data is not None:
@@ -57,14 +55,3 @@ def run_export(
             card = model_card(model, name=model_file.stem, evaluations=found, licence=licence)
             write_atomically(output, card.encode())
     messages.say(f"written: {output}" + (f" and {beside}" if beside is not None else ""))
-
-
-def _folded(model: Any) -> Any:
-    """A calibrated linear model as the linear model that it is; others as they are."""
-    inner = classifier_of(model)
-    if not isinstance(inner, Calibrated):
-        return model
-    if not hasattr(model, "steps"):
-        return inner.folded()
-    model.steps[-1] = (model.steps[-1][0], inner.folded())
-    return model

@@ -71,13 +71,28 @@ def _header(licence: str | None) -> str:
 
 
 def _what(classifier: Any) -> str:
-    q, d = len(classifier.classes_), int(getattr(classifier, "n_features_in_", 0))
-    C = getattr(classifier, "C_", None)
-    C = C if C is not None else getattr(classifier, "C", None)
+    inner = getattr(classifier, "estimator_", classifier)
+    q, d = len(classifier.classes_), int(getattr(inner, "n_features_in_", 0))
+    C = getattr(inner, "C_", None)
+    C = C if C is not None else getattr(inner, "C", None)
     penalty = "" if C is None else f", C = {C:.6g}"
     return (
-        f"A {type(classifier).__name__} with {q} classes and {d} features{penalty}, fitted with "
+        f"A {type(inner).__name__} with {q} classes and {d} features{penalty}, fitted with "
         f"crossent {__version__}. It gives the probabilities softmax(W x + b)."
+        + _calibration(classifier)
+    )
+
+
+def _calibration(classifier: Any) -> str:
+    """A sentence, if the probabilities were calibrated."""
+    calibrator = getattr(classifier, "calibrator_", None)
+    if calibrator is None:
+        return ""
+    return (
+        f" They were calibrated afterwards (method {calibrator.method}, temperature "
+        f"{calibrator.temperature.temperature:.4g}), which changed the cross-entropy of the rows "
+        f"calibrated on from {calibrator.log_loss_before:.4f} to {calibrator.log_loss_after:.4f} "
+        "nats; the certificate below is of the fit before."
     )
 
 

@@ -80,8 +80,9 @@ def weights_record(model: Any, /) -> dict[str, Any]:
     -------
     dict
         ``crossent`` (version), ``formula``, ``shape`` of coef, ``classes``, ``feature_names`` (or
-        null), ``columns`` of the encoded table (or an empty list), and the ``certificate``'s
-        numbers (or null).
+        null), ``columns`` of the encoded table (or an empty list), the method of calibration that
+        is in the weights (``calibrated``, or null), and the ``certificate``'s numbers (or null),
+        which are of the fit before calibration.
 
     Examples
     --------
@@ -90,8 +91,8 @@ def weights_record(model: Any, /) -> dict[str, Any]:
     >>> weights_record(SoftmaxRegression().fit(*load_iris(return_X_y=True)))["formula"]
     'log_softmax(coef @ x + intercept)'
     """
-    linear = linear_model_of(model)
-    certificate = getattr(classifier_of(model), "certificate_", None)
+    linear, classifier = linear_model_of(model), classifier_of(model)
+    certificate = getattr(classifier, "certificate_", None)
     names = linear.feature_names
     return {
         "crossent": __version__,
@@ -100,6 +101,7 @@ def weights_record(model: Any, /) -> dict[str, Any]:
         "classes": linear.classes.tolist(),
         "feature_names": None if names is None else list(names),
         "columns": [asdict(column) for column in getattr(linear.encoder, "columns_", ())],
+        "calibrated": getattr(getattr(classifier, "calibrator_", None), "method", None),
         "certificate": None
         if certificate is None
         else {
