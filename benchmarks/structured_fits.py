@@ -27,7 +27,7 @@ SHAPES = {
 # no test row.
 FRIED = {"mnist": (100.0, 1.0), "fashion_mnist": (10.0, 1.0)}
 FRIED_PASSES = 100
-FRIED_GRID = [(factor, C) for factor in (0.5, 0.7, 1.0) for C in (10.0, 100.0)]
+FRIED_GRID = [(factor, C) for factor in (0.5, 0.7, 1.0) for C in (10.0, 100.0, 1000.0)]
 VALIDATION_ROWS = 10_000
 VALIDATION_SEED = 100  # of other frequencies than those that are tested
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import scipy.optimize
 
 from crossent.errors import InputError
+from crossent.linear_maps.state import check_state, exact
 from crossent.typing import FloatArray
 
 __all__ = ["Parts", "StructuredMap", "check_count", "check_map_shape", "outer"]
@@ -257,32 +258,16 @@ class StructuredMap(abc.ABC):
         Raises
         ------
         InputError
-            The state is of another kind of map, or of one of another size.
+            The state is of another kind of map, or of one of another size; or it holds numbers
+            that are not finite, or permutations or signs that are not exact.
         """
         wanted = {"shape": (2,)} | self.parameter_shapes
         wanted |= {name: array.shape for name, array in self.fixed.items()}
-        if set(state) != set(wanted):
-            message = (
-                f"the state holds {sorted(state)}; {self._name()} needs {sorted(wanted)}. Load it "
-                "into a map of the kind and the options that it was saved from."
-            )
-            raise InputError(message)
-        if tuple(int(s) for s in np.ravel(state["shape"])) != self.shape:
-            message = (
-                f"the state is of a map of shape {tuple(np.ravel(state['shape']).tolist())}; this "
-                f"is {self._name()}. Load it into a map of the same shape."
-            )
-            raise InputError(message)
-        for name, shape in wanted.items():
-            if np.shape(state[name]) != shape:
-                message = (
-                    f"the state's {name!r} has shape {np.shape(state[name])}; {self._name()} needs "
-                    f"{shape}. Load it into a map of the same size and options."
-                )
-                raise InputError(message)
-        kept = {name: np.array(state[name], dtype=a.dtype) for name, a in self.fixed.items()}
+        check_state(state, wanted, self.shape, self._name())
+        kept = {n: exact(state[n], a.dtype, n, self._name()) for n, a in self.fixed.items()}
+        parts = {n: exact(state[n], np.float64, n, self._name()) for n in self.parameter_shapes}
         loaded = dataclasses.replace(self, **kept)  # type: ignore[type-var]
-        return loaded, self.pack({name: np.asarray(state[name]) for name in self.parameter_shapes})
+        return loaded, self.pack(parts)
 
     def _name(self) -> str:
         return f"a {type(self).__name__} of shape {self.shape}"
