@@ -8,7 +8,8 @@ import scipy.sparse as sp
 
 from crossent.functional import softmax_cross_entropy_hessian
 from crossent.objectives import curvature
-from crossent.objectives.curvature import exact_hessian, gram, mirror
+from crossent.objectives.curvature import exact_hessian, gram
+from crossent.objectives.factorisation import mirror
 from crossent.objectives.sampling import rows_for_metric
 
 KINDS = {
@@ -156,6 +157,23 @@ def test_columns_of_very_different_size_are_all_solved_for(hessian, random_probl
         np.testing.assert_allclose(
             W[:, j], W_expected[:, j], rtol=0, atol=rtol * abs(W_expected[:, j]).max()
         )
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_of_constant_columns_the_penalty_alone_is_solved_for(
+    fit_intercept, random_problem, objective_of
+):
+    problem = random_problem(d=3, fit_intercept=fit_intercept)
+    constant = 2.0 if fit_intercept else 0.0  # without an intercept 2 would act as one
+    problem = dataclasses.replace(problem, X=np.insert(problem.X, 1, constant, axis=1))
+    objective = objective_of(problem, hessian="exact")
+    w = point_of(objective)
+    W, b = objective.unpack(w)
+    gradient = objective.value_and_gradient(w)[1]
+    found = objective.metric(w, np.random.default_rng(0)).solve(gradient)
+    np.testing.assert_allclose(objective.unpack(found)[0][:, 1], W[:, 1], rtol=1e-6)
+    H = dense_hessian(problem, W, b)
+    np.testing.assert_allclose(H @ found, gradient, rtol=0, atol=1e-8 * abs(gradient).max())
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])

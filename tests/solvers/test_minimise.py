@@ -201,6 +201,39 @@ def test_a_singular_hessian_does_no_harm():
     assert math.isnan(solution.certificate.gap)
 
 
+def dear(cost, size=30, **options):
+    """A quadratic with a sampled metric that knows nothing and has a price."""
+    objective = quadratic(np.logspace(0, 4, size), **options)
+    objective.parts = *objective.parts[:2], lambda _: Model(np.eye(size), "sampled", cost)
+    return objective
+
+
+def test_a_dear_metric_is_renewed_only_if_it_saves_more_passes_than_it_costs():
+    builds = {}
+    for cost in (150.0, 250.0, 1e5):
+        objective = dear(cost)
+        solution = run(objective, np.zeros(30), memory=5, max_passes=400)
+        builds[cost] = solution.metric_builds
+        # Every 8 steps the cheap one, every 16 the dear one, while no end is in sight.
+        assert solution.metric_builds <= 1 + solution.iterations / (8 if cost < 200 else 16)
+    assert builds[150.0] > 1.5 * builds[250.0]
+    # The gap falls from window to window: as soon as that is known, 0.3 · 10⁵ passes are too many.
+    assert builds[250.0] > builds[1e5] >= 1
+
+
+def test_a_dear_metric_outlives_the_change_to_better_arithmetic():
+    for cost, builds in ((1.0, 2), (1000.0, 1)):
+        objective = quadratic([1.0, 4.0], noise=1e-3, refinable=True)
+        objective.parts = (
+            *objective.parts[:2],
+            lambda _, c=cost: Model(np.diag([1.0, 4.0]), "sampled", c),
+        )
+        solution = run(objective, [5.0, 5.0], tol=1e-10)
+        assert objective.calls["refine"] == 1
+        assert sum(at >= objective.refined_at for at in objective.metrics_at) == builds - 1
+        assert solution.certificate.relative_gap < 1e-10
+
+
 def test_a_start_at_the_minimum_is_certified_without_a_step():
     solution = run(quadratic([1.0, 2.0]), [1.0, 1.0])
     assert solution.certificate.status is Status.CONVERGED

@@ -27,6 +27,7 @@ Units: TypeAlias = npt.NDArray[np.intp] | Literal["rows"] | None
 
 _MAX_COEFFICIENTS = 3000
 _FAR = 0.3  # standard errors from the optimum; further off, the errors describe another point
+_NOTHING = 1e-24  # of the largest curvature of a standardised column: rounding of a constant one
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,9 @@ def _check_determined(
     curvature: npt.NDArray[np.float64], features: Features, names: list[str]
 ) -> None:
     """Refuse coefficients that the rows say nothing about."""
-    flat = determined_by_others(curvature)
+    diagonal = curvature.diagonal()
+    constant = np.flatnonzero(diagonal <= _NOTHING * diagonal.max(initial=0.0))
+    flat = np.union1d(determined_by_others(curvature), constant)
     if not flat.size:
         return
     columns = np.unique(flat % features.size) - features.intercept

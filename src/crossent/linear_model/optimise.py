@@ -112,6 +112,7 @@ def solve(
     n_threads: int | None,
     rng: np.random.Generator,
     callback: PassCallback | None = None,
+    thorough: bool = False,
 ) -> Fit:
     """The optimum of `problem`.
 
@@ -122,6 +123,8 @@ def solve(
     solver : {"auto", "lbfgs", "newton"}
     callback : callable, optional
         See `PassCallback`.
+    thorough : bool
+        See `SoftmaxObjective`.
     """
     mass = problem.targets.class_mass(problem.weight)
     present = mass > 0
@@ -135,6 +138,7 @@ def solve(
         n_threads=n_threads,
         hessian=_HESSIANS[solver],
         enough=tol,
+        thorough=thorough,
     )
 
     def on_pass(point: TracePoint, w: npt.NDArray[np.float64]) -> bool:

@@ -14,15 +14,15 @@ from crossent.typing import FloatArray
 __all__ = [
     "add_flat_curvature",
     "exact_hessian",
-    "factorise",
     "gram",
     "leading_subspace",
-    "mirror",
 ]
 
 _PARTS = 4  # of the rows; each has sums of its own
 _WORTH_PARTS = 1e8  # floating-point operations: 2 ms
 _CHUNK = 4_000_000  # entries of the chunk of p_i ⊗ v_i that is held at a time
+_BY_PAIRS = 100  # columns; below, weighing the rows for each pair of classes costs too much
+_PAIR_ROWS = 2048  # weighed at a time: they stay in a cache
 
 
 def _added_up(
@@ -52,17 +52,6 @@ def _added_up(
 def _square(A: FloatArray) -> npt.NDArray[np.float64]:
     """``AᵀA`` in float64. NumPy calls BLAS's syrk for it, without the interpreter lock."""
     return np.asarray(A.T @ A, dtype=np.float64)
-
-
-def mirror(upper: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The symmetric matrix whose upper triangle is given, in place; below it may be anything."""
-    size = 256  # squares that stay in a cache
-    for start in range(0, len(upper), size):
-        block = slice(start, start + size)
-        triangle = np.triu(upper[block, block])
-        upper[block, block] = triangle + np.triu(triangle, 1).T
-        upper[start + size :, block] = upper[block, start + size :].T
-    return upper
 
 
 def gram(
@@ -133,12 +122,15 @@ def exact_hessian(
     features: FloatArray,
     weight: npt.NDArray[np.float64],
     n_threads: int | None = None,
-) -> npt.NDArray[np.float64]:
-    """Σ ω_i (diag(p_i) - p_i p_iᵀ) ⊗ v_i v_iᵀ, shape (q·k, q·k), in float64.
+) -> FloatArray:
+    """Σ ω_i (diag(p_i) - p_i p_iᵀ) ⊗ v_i v_iᵀ, shape (q·k, q·k).
+
+    In float64; from 100 columns on, where it is large, in the type of the features.
 
     Parameters
     ----------
     p : ndarray, shape (m, q)
+        Some classes' probabilities; they need not sum to 1.
     features : ndarray, shape (m, k)
         The v_i.
     weight : ndarray, shape (m,)
@@ -146,7 +138,8 @@ def exact_hessian(
 
     Notes
     -----
-    Cost: m·(q·k)² flops, chunk by chunk; m·k² and no more where all rows have one p, as at W = 0.
+    Cost: m·(q·k)² flops, chunk by chunk; half of it from 100 columns on; m·k² and no more where
+    all rows have one p, as at W = 0.
     """
     (m, q), k = p.shape, features.shape[1]
     if (p == p[:1]).all():
@@ -154,6 +147,8 @@ def exact_hessian(
         root = np.sqrt(weight).astype(features.dtype)[:, None]
         inner = np.asarray((root * features).T @ (root * features), dtype=np.float64)
         return np.kron(np.diag(shared) - np.outer(shared, shared), inner)
+    if k >= _BY_PAIRS:
+        return _by_pairs(p, features, weight, n_threads)
     size = q * k
     rows = max(1, _CHUNK // max(size, 1))
 
@@ -166,6 +161,35 @@ def exact_hessian(
         return total
 
     return _added_up(m, float(m) * size**2, n_threads, part_sum)
+
+
+def _by_pairs(
+    p: FloatArray,
+    features: FloatArray,
+    weight: npt.NDArray[np.float64],
+    n_threads: int | None,
+) -> FloatArray:
+    """`exact_hessian`, one symmetric product for each pair of classes; pairs go to threads.
+
+    Summed in float64, kept in the type of the features.
+    """
+    (m, q), k = p.shape, features.shape[1]
+    result = np.empty((q, k, q, k), features.dtype)
+    pairs = [(a, b) for a in range(q) for b in range(a + 1)]
+
+    def task(number: int) -> None:
+        a, b = pairs[number]
+        share = p[:, a] * (1.0 - p[:, a]) if a == b else p[:, a] * p[:, b]
+        root = np.sqrt(weight * share).astype(features.dtype)[:, None]
+        total = np.zeros((k, k))
+        for start in range(0, m, _PAIR_ROWS):
+            rows = slice(start, start + _PAIR_ROWS)
+            weighed = root[rows] * features[rows]
+            total += weighed.T @ weighed
+        result[a, :, b, :] = result[b, :, a, :] = total if a == b else np.negative(total, out=total)
+
+    threads.run(task, len(pairs), threads.resolve(n_threads))
+    return result.reshape(q * k, q * k)
 
 
 def _label_covariance(
@@ -184,7 +208,7 @@ def _label_covariance(
 
 
 def add_flat_curvature(
-    hessian: npt.NDArray[np.float64],
+    hessian: FloatArray,
     inner: npt.NDArray[np.float64],
     q: int,
     fit_intercept: bool,
@@ -199,17 +223,3 @@ def add_flat_curvature(
         blocks[j, fit_intercept:, j, fit_intercept:] += inner
     if fit_intercept:
         blocks[:, 0, :, 0] += max(float(np.trace(blocks[:, 0, :, 0])), 1e-300) / q**2
-
-
-def factorise(hessian: npt.NDArray[np.float64], dtype: npt.DTypeLike) -> tuple[FloatArray, bool]:
-    """Cholesky factor. Rounding can make a flat direction slightly negative: lift all a little."""
-    diagonal = np.einsum("ii->i", hessian)
-    lift = 10 * float(np.finfo(dtype).eps) * max(float(diagonal.max(initial=0.0)), 1e-300)
-    while True:
-        diagonal += lift
-        try:
-            factor, lower = scipy.linalg.cho_factor(hessian, lower=True, check_finite=False)
-        except scipy.linalg.LinAlgError:
-            lift *= 10
-        else:
-            return factor, lower

@@ -20,7 +20,7 @@ import scipy.linalg
 import scipy.sparse as sp
 
 from crossent.kernels import probabilities
-from crossent.objectives.curvature import factorise
+from crossent.objectives.factorisation import factorise
 from crossent.typing import Block, FloatArray, LinearMap, RowSource
 
 __all__ = ["DiagonalMetric", "FisherMetric", "build_fisher_metric"]

@@ -3,11 +3,9 @@
 Rows are centred at their curvature-weighted mean x̄, with b̃ = b + W x̄ in place of b: this is the
 Schur complement of the intercept, without which shifted data do not converge.
 
-**Exact** (`NewtonMetric`): all q² blocks,
+**Exact** (`newton_metric`): all q² blocks,
 
-    H = Σ ω_i (diag(p_i) - p_i p_iᵀ) ⊗ v_i v_iᵀ + λ,    v_i = (1, x_i - x̄),
-
-the covariance of the label between brackets.
+    H = Σ ω_i (diag(p_i) - p_i p_iᵀ) ⊗ v_i v_iᵀ + λ,    v_i = (1, x_i - x̄).
 
 **Two levels** (`TwoLevelMetric`). Everywhere the same matrix for every class,
 
@@ -31,73 +29,26 @@ from crossent.kernels import probabilities, threads
 from crossent.objectives.curvature import (
     add_flat_curvature,
     exact_hessian,
-    factorise,
     gram,
     leading_subspace,
-    mirror,
 )
-from crossent.typing import Block, FloatArray
+from crossent.objectives.factorisation import Factor, factorise, mirror, solve_with
+from crossent.objectives.newton_metric import NewtonMetric, definite, newton_metric
+from crossent.typing import Block, FloatArray, RowSource
 
 __all__ = [
     "HessianChoice",
-    "NewtonMetric",
     "TwoLevelMetric",
     "build_metric",
     "first_level_metric",
+    "metric_of_many_classes",
 ]
 
 HessianChoice: TypeAlias = Literal["auto", "exact", "model"]
-Factor: TypeAlias = tuple[FloatArray, bool]
 
 _MAX_EXACT = 2000  # rows of the exact Hessian
+_ROWS_OF_MANY_CLASSES = 20_000
 _MAX_DENSE_FEATURES = 4000  # above this H₁ is taken as diagonal
-_RIDGE = 1e-12  # relative to the variance: keeps the model definite when λ = 0
-
-
-@dataclass(frozen=True)
-class NewtonMetric:
-    """The exact Hessian, factorised.
-
-    Attributes
-    ----------
-    n_classes : int
-    centre : ndarray or None, shape (d,)
-        x̄; None without an intercept.
-    scale : ndarray, shape (d,)
-        Reciprocal spreads of the columns; the factor is over the scaled coordinates.
-    factor : tuple
-        Cholesky factor over (class, 1 + d) or (class, d).
-    sampled : bool
-        Whether not all rows were used.
-    cost : float
-        Of building it, in passes over the data; 0 where it is wanted at every step anyway.
-    """
-
-    n_classes: int
-    centre: npt.NDArray[np.float64] | None
-    scale: npt.NDArray[np.float64]
-    factor: Factor
-    sampled: bool
-    cost: float
-
-    @property
-    def quality(self) -> Literal["exact", "sampled", "model"]:
-        """Exact if all rows were used."""
-        return "sampled" if self.sampled else "exact"
-
-    def solve(self, gradient: npt.NDArray[np.float64], /) -> npt.NDArray[np.float64]:
-        """``H⁻¹ gradient``. Cost: 2·(q·(1+d))² flops."""
-        q, d = self.n_classes, len(self.scale)
-        inner = gradient[: q * d].reshape(q, d)
-        if self.centre is None:
-            solved = _solved(self.factor, (inner * self.scale).ravel())
-            return np.asarray((solved.reshape(q, d) * self.scale).ravel())
-        gradient_b = gradient[q * d :]
-        inner = (inner - np.outer(gradient_b, self.centre)) * self.scale
-        both = np.hstack([gradient_b[:, None], inner])
-        solved = _solved(self.factor, both.ravel()).reshape(q, 1 + d)
-        step_W = solved[:, 1:] * self.scale
-        return np.concatenate([step_W.ravel(), solved[:, 0] - step_W @ self.centre])
 
 
 @dataclass(frozen=True)
@@ -164,17 +115,12 @@ class TwoLevelMetric:
         head = inner = gradient_W @ self.span
         if gradient_b is not None:
             head = np.hstack([gradient_b[:, None], inner])
-        solved = _solved(self.factor, head.ravel()).reshape(head.shape)
+        solved = solve_with(self.factor, head.ravel()).reshape(head.shape)
         if gradient_b is not None:
             step_b, solved = solved[:, 0], solved[:, 1:]
         if inner.shape[1]:
             step_W += (solved - inner) @ self.span.T
         return step_W, step_b
-
-
-def _solved(factor: Factor, right: FloatArray) -> npt.NDArray[np.float64]:
-    """``H⁻¹ right``; to look for NaN in the factor would take as long as to solve."""
-    return np.asarray(scipy.linalg.cho_solve(factor, right, check_finite=False))
 
 
 def is_exact(q: int, d: int, fit_intercept: bool, choice: HessianChoice) -> bool:
@@ -224,9 +170,38 @@ def build_metric(
     if fit_intercept:
         centre = np.asarray(weight @ block.X, dtype=np.float64) / max(float(weight.sum()), 1e-300)
     if is_exact(q, d, fit_intercept, choice):
-        metric = _newton(block, p, centre, penalty, n_rows, n_threads)
-        return replace(metric, cost=0.0) if choice == "exact" else metric
+        return newton_metric(block, p, centre, penalty=penalty, n_rows=n_rows, n_threads=n_threads)
     return _two_level(block, p, weight, centre, penalty, leading, rng, n_rows, previous, n_threads)
+
+
+def metric_of_many_classes(
+    source: RowSource,
+    row_curvature: npt.NDArray[np.float64],
+    mean_probability: npt.NDArray[np.float64] | None,
+    penalty: float,
+    n_threads: int | None,
+) -> TwoLevelMetric:
+    """The first level alone, from at most 20,000 rows: no array of rows times classes.
+
+    Parameters
+    ----------
+    row_curvature : ndarray, shape (n,)
+    mean_probability : ndarray or None, shape (q,)
+        See `first_level_metric`.
+    """
+    n = source.n_rows
+    rows = slice(0, n, -(-n // _ROWS_OF_MANY_CLASSES))
+    block = source.take(rows, source.dtype)
+    share = float(block.sample_weight.sum())
+    return first_level_metric(
+        replace(block, sample_weight=block.sample_weight / share),
+        row_curvature[rows],
+        mean_probability,
+        n_classes=source.n_classes,
+        penalty=penalty,
+        n_rows=n,
+        n_threads=n_threads,
+    )
 
 
 def first_level_metric(
@@ -260,44 +235,13 @@ def first_level_metric(
     none = np.zeros((d, 0))
     if d > _MAX_DENSE_FEATURES:
         variance = _column_variance(X, weight, centre)
-        inverse = 1.0 / (variance + _definite(penalty, variance))
+        inverse = 1.0 / (variance + definite(penalty, variance))
     else:
         first = gram(X, weight, centre, n_threads)
-        first[np.diag_indices(d)] += _definite(penalty, first.diagonal())
+        first[np.diag_indices(d)] += definite(penalty, first.diagonal())
         inverse = _inverse(first)
     cost = _passes_of(X, n_classes, 0, n_rows)
     return TwoLevelMetric(n_classes, d, centre, inverse, none, None, mean_probability, cost)
-
-
-def _definite(penalty: float, variance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """λ and a ridge far below each column's own variance: columns may differ by any factor."""
-    return np.asarray(np.maximum(penalty + _RIDGE * variance, 1e-300))
-
-
-def _newton(
-    block: Block,
-    p: FloatArray,
-    centre: npt.NDArray[np.float64] | None,
-    penalty: float,
-    n_rows: int,
-    n_threads: int | None,
-) -> NewtonMetric:
-    X = block.X.toarray() if sp.issparse(block.X) else block.X
-    q = p.shape[1]
-    centred = X if centre is None else X - centre.astype(X.dtype)
-    mean_square = np.einsum("ij,ij->j", centred, centred, dtype=np.float64) / max(len(X), 1)
-    noise = 100 * float(np.finfo(X.dtype).eps) * (0.0 if centre is None else np.abs(centre))
-    varies = mean_square > noise**2  # the spread of constant columns is rounding
-    scale = 1.0 / np.sqrt(np.where(varies, mean_square, 1.0) + penalty)
-    features = centred * scale.astype(X.dtype)
-    if centre is not None:
-        features = np.hstack([np.ones((len(X), 1), dtype=X.dtype), features])
-    hessian = exact_hessian(p, features, block.sample_weight, n_threads)
-    ridge = _definite(penalty, mean_square * float(hessian.diagonal().max(initial=0.0)))
-    add_flat_curvature(hessian, np.diag(ridge * scale * scale), q, centre is not None)
-    cost = len(X) * len(hessian) / (4 * n_rows)  # m·(qk)² flops against 4·n·k·q
-    factor = factorise(hessian, X.dtype)
-    return NewtonMetric(q, centre, scale, factor, len(X) < n_rows, cost)
 
 
 def _two_level(
@@ -316,11 +260,11 @@ def _two_level(
     span = np.zeros((d, 0))
     if d > _MAX_DENSE_FEATURES:
         variance = _column_variance(block.X, weight, centre)
-        ridge = _definite(penalty, variance)
+        ridge = definite(penalty, variance)
         inverse = 1.0 / (variance + ridge)
     else:
         first = gram(block.X, weight, centre, n_threads)
-        ridge = _definite(penalty, first.diagonal())
+        ridge = definite(penalty, first.diagonal())
         first[np.diag_indices(d)] += ridge
         known = None if previous is None else previous.span
         inverse, span = _both_levels(first, min(leading, d), known, rng, n_threads)

@@ -16,14 +16,19 @@ _ROWS_PER_FEATURE = 12  # fewer make a sampled Gram matrix too noisy (MNIST: 64 
 _FEW_ROWS = 8_000
 _UNIFORM_SHARE = 0.3
 _RARE_SHARE = 0.3  # of sparse rows; 12 rows per feature then leave each column more than 3
+_LEVERAGE_SHARE = 0.7
+_UNIFORM_BESIDE_LEVERAGE = 0.1
 _BLOCK_ROWS = 1 << 16
 
 
-def sample_size(source: RowSource) -> int:
-    """How many rows a metric is built from: all up to 20,000, else 12 per feature or 8,000."""
+def sample_size(source: RowSource, *, exact: bool = False) -> int:
+    """How many rows a metric is built from: all up to 20,000, else 12 per feature or 8,000.
+
+    An exact Hessian gets 20,000, whatever the features: noise costs passes.
+    """
     if source.n_rows <= _SAMPLED_ROWS:
         return source.n_rows
-    small = source.n_features * source.n_classes <= 2000  # an exact Hessian: noise costs passes
+    small = exact or source.n_features * source.n_classes <= 2000
     wanted = _SAMPLED_ROWS if small else _ROWS_PER_FEATURE * source.n_features
     return min(source.n_rows, max(_FEW_ROWS, min(wanted, 4 * _SAMPLED_ROWS)))
 
@@ -39,11 +44,13 @@ def rows_for_metric(
     row_curvature: npt.NDArray[np.float64] | None,
     rng: np.random.Generator,
     dtype: npt.DTypeLike,
+    *,
+    leverages: npt.NDArray[np.float64] | None = None,
 ) -> Block:
     """All rows of positive weight, or a sample of them, reweighted.
 
-    The sample is drawn with probability ∝ s_i c_i, mixed with s_i and, of sparse rows, with their
-    shares of the columns.
+    The sample is drawn with probability ∝ s_i c_i, mixed with s_i and with leverages, where they
+    are given; of sparse rows, with their shares of the columns.
 
     Uniform sampling fails near separability, where few rows carry all the curvature. And a column
     that few rows have, such as a rare category, is in no sample drawn without regard to columns:
@@ -57,20 +64,28 @@ def rows_for_metric(
     rng : numpy.random.Generator
     dtype : dtype
         Of the rows.
+    leverages : ndarray, shape (n,), optional
+        For an exact Hessian; see `sample_size`.
     """
-    size = sample_size(source)
+    size = sample_size(source, exact=leverages is not None)
     if row_curvature is None or size == source.n_rows:
         return source.take(positive_rows(source, slice(None)), dtype)
     weight = source.sample_weight
     share = weight * row_curvature
     total = share.sum()
-    chance = _UNIFORM_SHARE * weight
-    shares = _shares_of_columns(source)
-    rare = 0.0 if shares is None else _RARE_SHARE
-    if shares is not None:
+    if leverages is None:
+        shares, rare = _shares_of_columns(source), _RARE_SHARE
+        uniform = _UNIFORM_SHARE
+    else:
+        shares, rare = leverages / max(leverages.sum(), 1e-300), _LEVERAGE_SHARE
+        uniform = _UNIFORM_BESIDE_LEVERAGE
+    chance = uniform * weight
+    if shares is None:
+        rare = 0.0
+    else:
         chance += rare * shares
     if total > 0:
-        chance += (1 - _UNIFORM_SHARE - rare) * share / total
+        chance += (1 - uniform - rare) * share / total
     cumulated = np.cumsum(chance)
     # Systematic sampling: one uniform number, equal steps along the cumulated chances.
     steps = (np.arange(size) + rng.random()) * (cumulated[-1] / size)

@@ -11,24 +11,25 @@ import scipy.sparse as sp
 
 from crossent.certificate import Certificate
 from crossent.kernels import Kernel, PassSums
+from crossent.objectives.budget import affordable_rows, cost_of_all_directions
 from crossent.objectives.duality import TargetMoments, duality_gap
 from crossent.objectives.intercept import intercept_step
+from crossent.objectives.leverage import leverages
 from crossent.objectives.metric import (
     HessianChoice,
-    NewtonMetric,
     TwoLevelMetric,
     build_metric,
-    first_level_metric,
+    metric_of_many_classes,
 )
+from crossent.objectives.newton_metric import NewtonMetric
 from crossent.objectives.sampling import positive_rows, rows_for_metric, sample_size
 from crossent.objectives.scaled_gap import scaled_gap
 from crossent.objectives.target_sums import mean_target, target_moments
-from crossent.typing import RowSource
+from crossent.typing import Block, RowSource
 
 __all__ = ["SoftmaxObjective"]
 
 _MANY_CLASSES = 1500  # above this the q×q Hessian of the intercept is not formed
-_ROWS_OF_MANY_CLASSES = 20_000
 _LOGARITHM_ROUNDS = 12  # each leaves about a third of what the intercept lacks
 _INTERCEPT_ROUNDS = 4  # Newton converges quadratically; more rounds would be rounding
 _CHEAP_METRIC_FLOPS = 2e9
@@ -36,7 +37,6 @@ _LOOSENESS = 500.0  # of a scaled gap, over the Newton decrement: 2 to 1000 on s
 _SCALED_ENTRIES = 3_000_000  # of the rows that it takes: some 20 ms
 _SCALED_ROWS_PER_FEATURE = 20
 _LEADING_ROWS = (0, 500, 1500)  # rows of the second level's factor, by build
-_BUILD_PASSES = 60  # digits: 35 passes in 47 ms; 28 in 119 ms with the exact Hessian (162)
 _NEAR = 1e4  # times the gap that is enough: from there on passes bring second moments
 _FREE_SHARE = 0.05  # second moments ride along in a pass if they add at most this much work
 
@@ -61,6 +61,9 @@ class SoftmaxObjective:
         How metrics are built: see `build_metric`. "exact" takes all rows and all directions.
     enough : float
         Relative gap below which a certificate is not made tighter by further passes.
+    thorough : bool
+        Whether the first metric already is the exact Hessian of a sample, if that can be made:
+        where a neighbouring problem needed it.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class SoftmaxObjective:
         n_threads: int | None = None,
         hessian: HessianChoice = "auto",
         enough: float = 0.0,
+        thorough: bool = False,
     ) -> None:
         self.source = source
         self.kernel = kernel
@@ -83,6 +87,7 @@ class SoftmaxObjective:
         self.n_threads = n_threads
         self.hessian = hessian
         self.enough = enough
+        self.thorough = thorough
         self.passes = 0
         self.metric_builds = 0
         self._model: TwoLevelMetric | None = None
@@ -180,12 +185,12 @@ class SoftmaxObjective:
         if self.source.n_classes > _MANY_CLASSES:
             return self._metric_of_many_classes()
         W, b = self.unpack(w)
-        sampled = self._sample_size < self.source.n_rows
-        block = rows_for_metric(
-            self.source, self._row_curvature if sampled else None, rng, self._metric_dtype
-        )
-        affordable = self._affordable_rows(block.X.shape[0])
+        whole = self.thorough or self.metric_builds >= len(_LEADING_ROWS)
+        whole = whole and self._cost_of_all_directions < math.inf
+        block = self._rows_for_metric(rng, whole=whole)
+        affordable = affordable_rows(self.source, block.X.shape[0])
         most = min(affordable, _LEADING_ROWS[min(self.metric_builds, len(_LEADING_ROWS) - 1)])
+        choice = "model" if self._too_dear(affordable) else self.hessian
         metric = build_metric(
             block,
             W,
@@ -195,36 +200,38 @@ class SoftmaxObjective:
             leading=max(0, most // self.source.n_classes - 1),
             rng=rng,
             n_rows=self._weighted_rows,
-            choice="model" if self._too_dear(affordable) else self.hessian,
+            choice="exact" if whole else choice,
             previous=self._model,
             n_threads=self.n_threads,
         )
         self.metric_builds += 1
-        self._model = metric if isinstance(metric, TwoLevelMetric) else None
-        return metric
+        if isinstance(metric, NewtonMetric):
+            self._model = None
+            return replace(metric, cost=0.0) if self.hessian == "exact" else metric
+        self._model = metric
+        if self.metric_builds < len(_LEADING_ROWS) or self._cost_of_all_directions == math.inf:
+            return metric
+        return replace(metric, cost=self._cost_of_all_directions)  # of the next one
 
     def _metric_of_many_classes(self) -> TwoLevelMetric:
-        """The first level, from what the last pass found: no array of rows times classes."""
+        """The first level, from what the last pass found."""
         assert self._here is not None
         assert self._row_curvature is not None
-        n = self.source.n_rows
-        rows = slice(0, n, -(-n // _ROWS_OF_MANY_CLASSES))
-        block = self.source.take(rows, self.source.dtype)
         mean = None
         if self.fit_intercept:
             target = self.mean_target
             mean = np.maximum(self._here[1].gradient_b + target, 0.1 * target)
-        share = float(block.sample_weight.sum())
-        block = replace(block, sample_weight=block.sample_weight / share)
-        return first_level_metric(
-            block,
-            self._row_curvature[rows],
-            mean,
-            n_classes=self.source.n_classes,
-            penalty=self.penalty,
-            n_rows=n,
-            n_threads=self.n_threads,
+        return metric_of_many_classes(
+            self.source, self._row_curvature, mean, self.penalty, self.n_threads
         )
+
+    def _rows_for_metric(self, rng: np.random.Generator, *, whole: bool) -> Block:
+        sampled = self._sample_size < self.source.n_rows
+        curvature = self._row_curvature if sampled else None
+        held = None
+        if whole and curvature is not None:
+            held = leverages(self.source, curvature, penalty=self.penalty, n_threads=self.n_threads)
+        return rows_for_metric(self.source, curvature, rng, self._metric_dtype, leverages=held)
 
     @functools.cached_property
     def _weighted_rows(self) -> int:
@@ -352,10 +359,11 @@ class SoftmaxObjective:
         self.passes += 1
         return sums
 
-    def _affordable_rows(self, m: int) -> int:
-        """Rows of an exact Hessian from m rows that costs `_BUILD_PASSES` passes in flops."""
-        q, d, n = self.source.n_classes, self.source.n_features, self.source.n_rows
-        return math.isqrt(_BUILD_PASSES * 4 * d * q * n // max(m, 1))
+    @functools.cached_property
+    def _cost_of_all_directions(self) -> float:
+        if self.hessian == "model":
+            return math.inf
+        return cost_of_all_directions(self.source, fit_intercept=self.fit_intercept)
 
     def _too_dear(self, affordable: int) -> bool:
         """Whether the exact Hessian, though small, costs more than the passes that it saves."""
