@@ -1,5 +1,7 @@
 """What autograd may ask: second derivatives, a retained graph, frozen tensors, autocast."""
 
+import weakref
+
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
@@ -125,21 +127,22 @@ def test_what_comes_from_above_multiplies_the_gradients(problem, retain):
         torch.testing.assert_close(one, -2.5 * other, rtol=1e-15, atol=0.0)
 
 
+@pytest.mark.parametrize("options", [{}, {"logit_softcap": 2.0}, {"temperature": 0.5}], ids=str)
 @pytest.mark.parametrize("frozen", ["input", "linear_weight", "linear_bias"])
 @pytest.mark.parametrize("path", ["cpu-blocks", "cpu-recompute"])
-def test_what_is_frozen_gets_no_gradient_and_its_product_is_skipped(problem, frozen, path):
+def test_what_is_frozen_gets_no_gradient_and_its_product_is_skipped(problem, frozen, path, options):
     given = problem("labels")
-    whole = given.call(explain, path=path).products
+    whole = given.call(explain, path=path, **options).products
     plain = dict(
         zip(
             ("input", "linear_weight", "linear_bias"),
-            torch.autograd.grad(given.call(linear_cross_entropy), given.layer),
+            torch.autograd.grad(given.expected(**options), given.layer),
             strict=True,
         )
     )
     getattr(given, frozen).requires_grad_(False)
 
-    given.call(linear_cross_entropy, path=path).backward()
+    given.call(linear_cross_entropy, path=path, **options).backward()
 
     assert getattr(given, frozen).grad is None
     for name, expected in plain.items():
@@ -148,6 +151,32 @@ def test_what_is_frozen_gets_no_gradient_and_its_product_is_skipped(problem, fro
             torch.testing.assert_close(getattr(given, name).grad, expected, rtol=1e-12, atol=1e-15)
     saved = whole - given.call(explain, path=path).products
     assert saved == (0 if frozen == "linear_bias" else 1)
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "weight", "target"])
+def test_what_was_written_to_before_the_backward_pass_is_noticed(problem, name):
+    given = problem("labels", weights=True)
+    loss = given.call(linear_cross_entropy, reduction="none")
+    written = given.target if name == "target" else given.options[name]
+    written.zero_()
+
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.sum().backward()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_a_loss_that_is_kept_after_its_backward_pass_keeps_no_input(problem, reduction):
+    given = problem("labels")
+    X = given.input * 1.0
+    alive = weakref.ref(X.untyped_storage())
+    loss = linear_cross_entropy(X, given.linear_weight, given.target, reduction=reduction)
+    del X
+
+    held = alive() is not None
+    loss.sum().backward()
+
+    assert held
+    assert alive() is None
 
 
 def test_without_gradients_there_is_one_product(problem):

@@ -117,6 +117,46 @@ def test_the_entropy_of_an_excluded_class_has_a_gradient(path):
 
 
 @every_path
+@pytest.mark.parametrize("entropy", [0.0, 0.3])
+def test_a_cap_does_not_bring_an_excluded_class_back(problem, path, entropy):
+    """cap(−∞) would be −cap: a class that fills the vocabulary up would get a probability."""
+    given = problem("labels", n=12, q=9)
+    b = given.linear_bias.detach().clone()
+    b[[2, 7]] = -math.inf
+    kept = torch.tensor([v for v in range(9) if v not in (2, 7)])
+    y = kept[given.target.clamp(min=0) % 7]
+    options = {"logit_softcap": 1.5, "compute": ["entropy"], "path": path}
+    layer = given.input, given.linear_weight
+
+    def total(found):
+        return found.loss + entropy * found.entropy.sum()
+
+    whole = total(linear_cross_entropy(*layer, y, linear_bias=b, **options))
+    smaller = total(linear_cross_entropy(*layer, y, linear_bias=b, classes=kept, **options))
+
+    torch.testing.assert_close(whole, smaller, rtol=1e-13, atol=0.0)
+    pairs = zip(torch.autograd.grad(whole, layer), torch.autograd.grad(smaller, layer), strict=True)
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("path", ["cpu-recompute", "reference"])
+def test_a_cap_does_not_bring_an_excluded_given_logit_back(path):
+    z = torch.tensor([[1.0, -math.inf, 2.0]], dtype=torch.float64, requires_grad=True)
+    y = torch.tensor([0])
+
+    loss = softmax_cross_entropy(z, y, logit_softcap=3.0, path=path)
+    loss.backward()
+
+    capped = 3.0 * torch.tanh(torch.tensor([1.0, 2.0], dtype=torch.float64) / 3.0)
+    p = capped.softmax(dim=0)
+    slope = 1.0 - (capped / 3.0) ** 2
+    assert loss.item() == pytest.approx(-p[0].log().item(), rel=1e-14)
+    expected = [(p[0] - 1.0) * slope[0], 0.0, p[1] * slope[1]]
+    assert z.grad[0].tolist() == pytest.approx([float(x) for x in expected], rel=1e-13)
+
+
+@every_path
 def test_a_label_that_is_excluded_costs_infinity(path):
     X, W = layer(0.0, 0.0, 0.0)
     b = torch.tensor([0.0, -math.inf, 0.0])
@@ -142,14 +182,18 @@ def test_targets_may_give_nothing_to_an_excluded_class(path):
 def test_a_mean_over_no_rows_is_not_a_number_and_has_no_gradient(path):
     X, W = layer(1.0, 2.0)
     ignored = torch.tensor([-100])
+    options = {"path": path, "label_smoothing": 0.1}
 
-    mean = linear_cross_entropy(X, W, ignored, path=path)
-    total = linear_cross_entropy(X, W, ignored, reduction="sum", path=path)
+    mean = linear_cross_entropy(X, W, ignored, **options)
+    total = linear_cross_entropy(X, W, ignored, reduction="sum", **options)
+    found = linear_cross_entropy(X, W, ignored, top_k=2, compute=["entropy"], **options)
     (gradient,) = torch.autograd.grad(mean, W)
 
     assert math.isnan(mean.item())
     assert total.item() == 0.0
     assert gradient.tolist() == [[0.0], [0.0]]
+    assert found.top_classes.tolist() == [[-1, -1]]
+    assert found.entropy.isnan().all()
 
 
 @every_path
@@ -196,6 +240,20 @@ def test_one_class_costs_nothing_and_teaches_nothing(path):
     assert (found.entropy <= 1e-15).all()  # a difference of two equal logits
     assert (X.grad == 0.0).all()
     assert (W.grad == 0.0).all()
+
+
+@every_path
+def test_one_class_costs_nothing_with_smoothing_either(path):
+    generator = torch.Generator().manual_seed(0)
+    X, W, b = (torch.randn(shape, generator=generator) for shape in ((40, 7), (1, 7), (1,)))
+    y = torch.zeros(40, dtype=torch.int64)
+
+    rows = linear_cross_entropy(
+        X, W, y, linear_bias=b, label_smoothing=0.5, reduction="none", path=path
+    )
+
+    assert (rows >= 0.0).all()  # what rounding leaves of a difference has no sign
+    assert (rows <= 40 * 2.0**-24).all()
 
 
 @every_path

@@ -114,15 +114,19 @@ def shifted(
         tile += tl.load(bias + cols, mask=cols < q, other=0.0).to(tile.dtype)[None, :]
     if CAPPED:
         cap = tl.load(numbers + 1)
-        tile = tanh(tile / cap) * cap
+        tile = tl.where(tile == float("-inf"), tile, tanh(tile / cap) * cap)
     t = tile * scale - shift[:, None]
     return tl.where((cols < q)[None, :], t, float("-inf"))
 
 
 @jit
 def capped_slope(t: tl.tensor, shift: tl.tensor, numbers: tl.tensor) -> tl.tensor:
-    """Derivative of the cap at logits that stand in a tile as t: 1 − (cap(s) / cap)²."""
+    """Derivative of the cap at logits that stand in a tile as t: 1 − (cap(s) / cap)².
+
+    0 for an excluded class, whose t is −∞.
+    """
     share = (t + shift[:, None]) / (tl.load(numbers) * tl.load(numbers + 1))
+    share = tl.maximum(share, -1.0)
     return 1.0 - share * share
 
 

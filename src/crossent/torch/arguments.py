@@ -62,8 +62,7 @@ def as_call(given: Arguments, options: Options) -> tuple[Call, tuple[int, ...]]:
     """
     given = _only_classes(_check_linear(_checked(given)))
     q = _n_classes(given)
-    ignore = -100 if given.ignore_index is None else given.ignore_index
-    options = replace(options, ignore_index=ignore)
+    options = replace(options, ignore_index=given.ignore_index)
     check_options(options, q)
     given = _shifted(given)
     rows = tuple(given.input.shape[:-1])

@@ -53,7 +53,8 @@ class _Loss(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         forward = carry_out(call, engine, needs if at_once else None)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(input, weight, bias)
+        # All that is read again: so it is noticed if somebody has written to it.
+        ctx.save_for_backward(input, weight, bias, *_others(call))
         ctx.forward_pass, ctx.engine, ctx.needs = forward, engine, needs
         result = forward.result
         integers = [x for x in (result.accuracy, result.top_classes) if x is not None]
@@ -65,7 +66,7 @@ class _Loss(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         forward: Forward = ctx.forward_pass
         above = LinearCrossEntropyResult(*grads)
-        saved = ctx.saved_tensors  # says so if the graph is gone
+        saved = ctx.saved_tensors[:3]  # says so if the graph is gone
         if torch.is_grad_enabled():
             made = _Gradient.apply(*saved, forward, ctx.engine, ctx.needs, *grads)
             return (*made, None, None, None, None)
@@ -74,7 +75,20 @@ class _Loss(torch.autograd.Function):
         if made is None or any(x is not None for x in rest):
             more = gradients_of(forward, ctx.engine, rest, ctx.needs)
             made = more if made is None else _sum(made, more)
+        if not _graph_is_kept():
+            ctx.forward_pass = None  # nobody comes again, though the loss may be kept
         return (*whole_input(forward, made), None, None, None, None)
+
+
+def _others(call: Call) -> list[Tensor | None]:
+    return [
+        call.labels,
+        call.label_probabilities,
+        call.targets,
+        call.class_weight,
+        call.sample_weight,
+        call.chosen,
+    ]
 
 
 def _taken(forward: Forward, above: LinearCrossEntropyResult) -> Gradients | None:

@@ -12,7 +12,7 @@ class Options:
     """What a call asks for, tensors aside; the names are those of `linear_cross_entropy`."""
 
     reduction: str = "mean"
-    ignore_index: int = -100
+    ignore_index: int | None = None
     label_smoothing: float = 0.0
     z_loss: float = 0.0
     logit_softcap: float | None = None
@@ -22,6 +22,11 @@ class Options:
     filter: float | None = None
     max_workspace_bytes: int | None = None
     path: str | None = None
+
+    @property
+    def ignored_label(self) -> int:
+        """What stands for no label."""
+        return -100 if self.ignore_index is None else self.ignore_index
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Call:
     weight : Tensor, shape (q, d), or None
     bias : Tensor, shape (q,), or None
     labels : Tensor of int64, shape (n, k), or None
-        k classes a row: k = 1 for class labels. `Options.ignore_index` where there is none.
+        k classes a row: k = 1 for class labels. `Options.ignored_label` where there is none.
     label_probabilities : Tensor, shape (n, k), or None
         What is given to each of them; None for 1.
     targets : Tensor, shape (n, q), or None

@@ -94,8 +94,9 @@ def check_values(call: Call) -> None:
         return
     q = call.n_classes
     if call.labels is not None:
-        known = call.labels != call.options.ignore_index
-        allowed = f"0…{q - 1} or ignore_index = {call.options.ignore_index}"
+        ignored = call.options.ignored_label
+        known = call.labels != ignored
+        allowed = f"0…{q - 1} or ignore_index = {ignored}"
         _check_classes("target", call.labels, known, q, allowed)
         _check_distinct(call.labels.where(known, -1))
     if call.chosen is not None:

@@ -21,7 +21,7 @@ from crossent.torch.engine import (
     joined,
 )
 from crossent.torch.gradients import LinearSums, recomputed
-from crossent.torch.sweep import RowSweep, initial_shift, largest_shift
+from crossent.torch.sweep import scratch, swept
 from crossent.torch.threads import in_threads, led
 from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of, target_tile
 
@@ -54,6 +54,8 @@ def needs_logits_again(logits: RowLogits, questions: Questions) -> bool:
 
 class CpuEngine:
     """An `Engine` on CPU tensors of float64, float32, bfloat16 or float16; no state."""
+
+    asynchronous = False
 
     def statistics(self, logits: RowLogits, questions: Questions, budget: int | None) -> Statistics:
         """Each block of rows through all classes, tile by tile."""
@@ -95,23 +97,12 @@ def _statistics(
 ) -> Statistics:
     blocks = needed_blocks(sizes_of(logits, threads), budget)
     tiles = Tiles(logits, blocks)
-    scratch = torch.empty((2, blocks.threads, blocks.rows * blocks.classes), dtype=tiles.dtype)
+    memory = torch.empty((2, blocks.threads, blocks.rows * blocks.classes), dtype=tiles.dtype)
     parts = [
-        _swept(tiles, questions, part, _scratch(tiles, scratch[0], part), scratch[1])
+        swept(tiles, questions, part, scratch(tiles, memory[0], part), memory[1])
         for part in blocks.row_blocks(logits.input.shape[0])
     ]
     return joined([sweep.statistics() for sweep in parts])
-
-
-def _scratch(tiles: Tiles, memory: Tensor, part: slice) -> Callable[[int, int], Tensor]:
-    """Tiles that each thread writes over again; `memory` has one row for each thread."""
-    rows = part.stop - part.start
-
-    def tile(chunk: int, thread: int) -> Tensor:
-        start, stop = tiles.chunks[chunk]
-        return memory[thread][: rows * (stop - start)].view(rows, stop - start)
-
-    return tile
 
 
 def _kept(tiles: Tiles, memory: Tensor, part: slice) -> Callable[[int, int], Tensor]:
@@ -120,43 +111,6 @@ def _kept(tiles: Tiles, memory: Tensor, part: slice) -> Callable[[int, int], Ten
     spans = [(rows * start, rows * stop, stop - start) for start, stop in tiles.chunks]
     views = [memory[a:b].view(rows, width) for a, b, width in spans]
     return lambda chunk, _thread: views[chunk]
-
-
-def _rows_of(questions: Questions, part: slice) -> Questions:
-    """The questions with this part's labels and chosen classes."""
-    return Questions(
-        labels=None if questions.labels is None else questions.labels[part],
-        spread=questions.spread,
-        targets=questions.targets,
-        target_weight=questions.target_weight,
-        chosen=None if questions.chosen is None else questions.chosen[part],
-        top_k=questions.top_k,
-        entropy=questions.entropy,
-    )
-
-
-def _swept(
-    tiles: Tiles,
-    questions: Questions,
-    part: slice,
-    store: Callable[[int, int], Tensor],
-    spare: Tensor,
-    sums: list[Tensor] | None = None,
-) -> RowSweep:
-    """The sums of a block of rows, done again with the largest logits where that is needed."""
-    own = _rows_of(questions, part)
-    start = initial_shift(tiles, own, part)
-    second = _scratch(tiles, spare, part)
-    sweep = RowSweep(tiles, own, part, start, store, second, sums)
-    sweep.run()
-    if sweep.is_safe(start.anchored):
-        return sweep
-    for total in sums or []:
-        total.zero_()
-    start = start._replace(shift=largest_shift(tiles, part, store))
-    sweep = RowSweep(tiles, own, part, start, store, second, sums)
-    sweep.run()
-    return sweep
 
 
 def _fused(
@@ -180,7 +134,7 @@ def _fused(
         products = None
         if needs.input and not dense:
             products = list(torch.zeros((blocks.threads, rows, d), dtype=tiles.dtype))
-        sweep = _swept(tiles, questions, part, store, spare, products)
+        sweep = swept(tiles, questions, part, store, spare, sums=products, keeps=True)
         found = sweep.statistics()
         coefficients = coefficients_of(found, part)
         scale = coefficients.softmax * torch.exp(

@@ -26,9 +26,9 @@ from crossent.torch.cuda_blocks import (
     padded_columns,
     whole_rows_cut,
 )
-from crossent.torch.cuda_numbers import gain_of, numbers_for, sizes_for, slope_at
+from crossent.torch.cuda_numbers import gain_of, numbers_for, sizes_for
 from crossent.torch.cuda_products import LinearGradients, RankOne, wide_product
-from crossent.torch.cuda_statistics import RowSums, questions_of_rows, row_sums, shape_for
+from crossent.torch.cuda_statistics import RowSums, row_sums, shape_for
 from crossent.torch.engine import (
     Coefficients,
     Gradients,
@@ -40,11 +40,12 @@ from crossent.torch.engine import (
     known,
 )
 from crossent.torch.gradients import coefficients_of_rows
-from crossent.torch.tiles import arithmetic_of
+from crossent.torch.tiles import arithmetic_of, slope_at
 
 __all__ = ["EXPONENTIAL_ENGINE", "LIBRARY_ENGINE", "ExponentialEngine", "LibraryEngine"]
 
 CoefficientsOf = Callable[[Statistics, slice], Coefficients]
+_EVERY = slice(None)
 _FAR = 2.0**100
 """Labels this many times their row's scale, or scales beyond it, are not left to bfloat16."""
 
@@ -63,6 +64,8 @@ class ExponentialEngine:
         Tiles of the kernels that multiply; by default what suits the device.
     """
 
+    asynchronous = True
+
     def __init__(self, shape: TileShape | None = None) -> None:
         self.shape = shape
 
@@ -76,7 +79,7 @@ class ExponentialEngine:
         parts = cut.row_blocks(len(logits.input))
         return joined(
             [
-                row_sums(rows_of(logits, part), questions_of_rows(questions, part), shape)[0]
+                row_sums(rows_of(logits, part), questions.rows(part), shape).statistics
                 for part in parts
             ]
         )
@@ -136,7 +139,7 @@ def _fused(
     for part in parts:
         rows = rows_of(logits, part)
         stored = memory[: len(rows.input)]
-        made = row_sums(rows, questions_of_rows(questions, part), shape, stored[:, :q])
+        made = row_sums(rows, questions.rows(part), shape, stored[:, :q])
         coefficients = coefficients_of(made.statistics, part)
         numbers = rescaled(rows, made, coefficients, stored[:, :q])
         write_labels(stored, q, coefficients, numbers.labels)
@@ -223,7 +226,7 @@ def _label_values(logits: RowLogits, coefficients: Coefficients) -> Tensor:
     at = coefficients.labels
     if at is None:
         return logits.input.new_zeros((len(logits.input), 0), dtype=torch.float64)
-    return at.value.double() * slope_at(logits, at.classes)
+    return at.value.double() * slope_at(logits, _EVERY, at.classes)
 
 
 def _recomputed(
@@ -262,17 +265,33 @@ def _recomputed(
 
 
 def of_given(logits: RowLogits, coefficients: Coefficients) -> Tensor:
-    """∂/∂logits, shape (n, q), in the dtype of the logits."""
+    """∂/∂logits, shape (n, q), in the dtype of the logits.
+
+    0 in a row that nothing weighs, whatever it holds.
+    """
     given = logits.input
     out = torch.empty_like(given, memory_format=torch.contiguous_format)
     numbers = numbers_for(coefficients, arithmetic_of(given.dtype))
     gain = given.new_ones((), dtype=torch.float64)
-    logit_gradients(logits, numbers, reading_shape(given), out=out, gain=gain)
+    shape, gone = reading_shape(given), _without_weight(coefficients)
+    logit_gradients(logits, numbers, shape, out=out, gain=gain)
+    scale_rows(out, (~gone).to(numbers.softmax.dtype), redo_rows(gone, shape), shape)
     return out
+
+
+def _without_weight(coefficients: Coefficients) -> Tensor:
+    """Rows whose coefficients are all 0; bool, shape (n,)."""
+    c = coefficients
+    parts = [c.softmax != 0.0]
+    parts += [term.row != 0.0 for term in (c.spread, c.dense, c.entropy) if term is not None]
+    parts += [(at.value != 0.0).any(dim=1) for at in (c.labels, c.chosen) if at is not None]
+    return ~torch.stack(parts).any(dim=0)
 
 
 class LibraryEngine:
     """An `Engine` on the library's logits of a block of rows; every dtype, every option."""
+
+    asynchronous = True
 
     def statistics(self, logits: RowLogits, questions: Questions, budget: int | None) -> Statistics:
         """One product and one pass."""
@@ -327,7 +346,7 @@ def _made(logits: RowLogits, part: slice) -> RowLogits:
 
 
 def _read(made: RowLogits, questions: Questions, part: slice) -> Statistics:
-    return row_sums(made, questions_of_rows(questions, part), shape_for(made)).statistics
+    return row_sums(made, questions.rows(part), shape_for(made)).statistics
 
 
 class _GradientWriter:

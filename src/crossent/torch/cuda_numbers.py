@@ -7,9 +7,8 @@ from crossent.kernels.triton_gradient import RowNumbers
 from crossent.kernels.triton_jit import LOG2_E
 from crossent.torch.cuda_blocks import CudaSizes
 from crossent.torch.engine import Coefficients, Questions, RowLogits
-from crossent.torch.tiles import logits_at
 
-__all__ = ["gain_of", "numbers_for", "sizes_for", "slope_at"]
+__all__ = ["gain_of", "numbers_for", "sizes_for"]
 
 
 def sizes_for(logits: RowLogits, questions: Questions) -> CudaSizes:
@@ -61,11 +60,3 @@ def gain_of(coefficients: Coefficients, dtype: torch.dtype) -> Tensor:
     parts += [term.row for term in (c.spread, c.dense, c.entropy) if term is not None]
     largest = torch.stack([part.abs().amax().double() for part in parts]).amax()
     return torch.where(largest > 0.0, (-largest.log2().floor()).exp2(), 1.0)
-
-
-def slope_at(logits: RowLogits, classes: Tensor) -> Tensor | float:
-    """∂z/∂s at some classes of each row, s the logit before cap and temperature; shape (n, k)."""
-    if logits.softcap is None:
-        return 1.0 / logits.temperature
-    share = logits_at(logits, slice(None), classes) * logits.temperature / logits.softcap
-    return ((1.0 - share.square()) / logits.temperature).where(classes >= 0, 0.0)

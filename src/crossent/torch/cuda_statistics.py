@@ -6,7 +6,6 @@ made again with the largest logit as shift; all others end at once, without anyb
 """
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -17,7 +16,7 @@ from crossent.kernels.triton_jit import LOG2_E, TileShape, product_shape, readin
 from crossent.torch.engine import Questions, RowLogits, Statistics, known
 from crossent.torch.tiles import arithmetic_of, logits_at
 
-__all__ = ["RowSums", "questions_of_rows", "row_sums", "shape_for"]
+__all__ = ["RowSums", "row_sums", "shape_for"]
 
 _LARGEST_SUM = 2.0**100
 """Above, products of exponentials could overflow in float32 and bfloat16."""
@@ -37,17 +36,6 @@ class RowSums(NamedTuple):
 def shape_for(logits: RowLogits) -> TileShape:
     """Tiles that suit: those of a product, or of reading given logits."""
     return reading_shape(logits.input) if logits.weight is None else product_shape(logits.input)
-
-
-def questions_of_rows(questions: Questions, part: slice) -> Questions:
-    """The questions about some of the rows."""
-    labels, targets, chosen = questions.labels, questions.targets, questions.chosen
-    return replace(
-        questions,
-        labels=None if labels is None else labels[part],
-        targets=None if targets is None else targets[part],
-        chosen=None if chosen is None else chosen[part],
-    )
 
 
 class _Start(NamedTuple):
@@ -171,8 +159,6 @@ def _mean_logit(
 def _largest(partial: Partial, k: int) -> tuple[Tensor, Tensor]:
     """The k largest of all tiles; tiles and what they found are ordered, so a stable sort is."""
     values, classes = known(partial.top_values), known(partial.top_classes)
-    n = values.shape[1]
-    values = values.permute(1, 0, 2).reshape(n, -1)
-    classes = classes.permute(1, 0, 2).reshape(n, -1)
+    values, classes = (x.permute(1, 0, 2).flatten(1) for x in (values, classes))
     order = values.argsort(dim=1, descending=True, stable=True)[:, :k]
     return values.gather(1, order), classes.gather(1, order)

@@ -17,7 +17,7 @@ and 1 / temperature between them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import torch
@@ -97,6 +97,16 @@ class Questions:
     chosen: Tensor | None = None
     top_k: int = 0
     entropy: bool = False
+
+    def rows(self, part: slice) -> "Questions":
+        """The same questions about some of the rows."""
+        labels, targets, chosen = self.labels, self.targets, self.chosen
+        return replace(
+            self,
+            labels=None if labels is None else labels[part],
+            targets=None if targets is None else targets[part],
+            chosen=None if chosen is None else chosen[part],
+        )
 
 
 @dataclass(frozen=True)
@@ -206,7 +216,15 @@ class Gradients(NamedTuple):
 
 
 class Engine(Protocol):
-    """The three functions of a path; rows that are ignored never reach them."""
+    """The three functions of a path.
+
+    Rows that are ignored are left out before, or have no weight and, but for given logits, hold
+    zeros.
+    """
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether the host goes on while the device works, so that a look at a number waits."""
 
     def statistics(self, logits: RowLogits, questions: Questions, budget: int | None) -> Statistics:
         """One product; `budget` limits the workspace in bytes."""

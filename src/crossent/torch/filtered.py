@@ -20,7 +20,6 @@ from torch import Tensor
 from crossent.torch.blocks import Blocks
 from crossent.torch.cpu import CPU_ENGINE
 from crossent.torch.cuda_products import LinearGradients, RankOne
-from crossent.torch.cuda_statistics import questions_of_rows
 from crossent.torch.engine import (
     AtClasses,
     Coefficients,
@@ -35,7 +34,7 @@ from crossent.torch.engine import (
 )
 from crossent.torch.filter_bound import no_error
 from crossent.torch.filtering import Selection, select
-from crossent.torch.sweep import RowSweep, initial_shift, largest_shift
+from crossent.torch.sweep import scratch, swept
 from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
 
 __all__ = ["CPU_FILTER", "FilterBackend", "FilteredEngine", "allows_filter"]
@@ -127,6 +126,9 @@ class FilteredEngine:
         for rounding.
     """
 
+    asynchronous = False
+    """What stays is counted, and the count read."""
+
     def __init__(self, backend: FilterBackend, limit: float = 0.0) -> None:
         self.backend = backend
         self.limit = limit
@@ -189,7 +191,8 @@ def _filtered(
     sums, missing = LinearGradients(wide, needs, at_once=False), Corrections()
     tiles, parts, spreads = Tiles(wide, blocks), [], []
     for part in blocks.row_blocks(n):
-        sweep = _swept(tiles, questions_of_rows(questions, part), part, memory)
+        store = scratch(tiles, memory[:1].flatten(1), part)
+        sweep = swept(tiles, questions, part, store, memory[-1:].flatten(1))
         found = sweep.statistics()
         coefficients = coefficients_of(found, part)
         e = memory[0, : part.stop - part.start]
@@ -215,26 +218,6 @@ def _rows_at_a_time(logits: RowLogits, budget: int | None) -> int:
     wanted = max(n * q * item // 10, _FREE_BYTES) if budget is None else budget
     # The block of exponentials, a copy of those that stay, and column sums.
     return max(1, min(_MOST_ROWS, n, int(wanted // (2 * q * item))))
-
-
-def _swept(tiles: Tiles, questions: Questions, part: slice, memory: Tensor) -> RowSweep:
-    """Sums of the rows, done again with the largest logits where needed; exponentials in memory."""
-    rows = part.stop - part.start
-
-    def store(_chunk: int, _thread: int) -> Tensor:
-        return memory[0, :rows]
-
-    def spare(_chunk: int, _thread: int) -> Tensor:
-        return memory[-1, :rows]
-
-    start = initial_shift(tiles, questions, part)
-    sweep = RowSweep(tiles, questions, part, start, store, spare)
-    sweep.run()
-    if not sweep.is_safe(start.anchored):
-        start = start._replace(shift=largest_shift(tiles, part, store))
-        sweep = RowSweep(tiles, questions, part, start, store, spare)
-        sweep.run()
-    return sweep
 
 
 def _add_rows(

@@ -11,9 +11,20 @@ from crossent.torch.engine import Engine, Gradients, Needs, RowLogits, Statistic
 from crossent.torch.objective import RowObjective, Upstream, row_objective
 from crossent.torch.reference import accuracy_of, reduce_rows
 from crossent.torch.result import LinearCrossEntropyResult
-from crossent.torch.rows import put_back, spread_rows, take_rows, used_rows
+from crossent.torch.rows import Kept, put_back, take_rows, used_rows
 
-__all__ = ["Forward", "carry_out", "gradients_of", "logits_of", "upstream_of"]
+__all__ = [
+    "Forward",
+    "carry_out",
+    "gradients_of",
+    "logits_of",
+    "may_wait",
+    "upstream_of",
+    "whole_input",
+]
+
+
+_EVERY = slice(None)
 
 
 @dataclass
@@ -24,10 +35,10 @@ class Forward:
     ----------
     call : Call
         With all rows, detached from autograd.
-    kept : Tensor of int64, or None
+    kept : Kept or None
         The rows that are not ignored; None for all.
     objective, statistics
-        Of the rows that are kept.
+        Of the rows that are computed.
     result : LinearCrossEntropyResult
         Of all rows.
     gradients : Gradients or None
@@ -35,7 +46,7 @@ class Forward:
     """
 
     call: Call
-    kept: Tensor | None
+    kept: Kept | None
     objective: RowObjective
     statistics: Statistics
     result: LinearCrossEntropyResult
@@ -57,28 +68,52 @@ def carry_out(call: Call, engine: Engine, needs: Needs | None) -> Forward:
     """Outputs of a call; with `needs`, the loss's gradients in the same go."""
     call = _detached(call)
     check_values(call)
-    kept = used_rows(call)
+    kept = used_rows(call, waits=may_wait(call, engine))
     rows = take_rows(call, kept)
     options = _with_best(call.options)
     objective = row_objective(replace(rows, options=options))
     logits, budget = logits_of(call, rows), options.max_workspace_bytes
     gradients = None
+
+    def settled(found: Statistics, part: slice) -> Statistics:
+        return found if kept is None else kept.settled(call, found, part)
+
     with torch.autocast(call.input.device.type, enabled=False):
         if needs is None:
-            statistics = engine.statistics(logits, objective.questions(), budget)
+            statistics = settled(engine.statistics(logits, objective.questions(), budget), _EVERY)
         else:
-            share = 1.0 if options.reduction == "sum" else 1.0 / objective.row_weight.sum()
-            upstream = Upstream(loss=torch.as_tensor(share, dtype=objective.row_weight.dtype))
+            share = _share(objective.row_weight, kept)
+            share = torch.ones_like(share) if options.reduction == "sum" else share
+            upstream = Upstream(loss=share)
             statistics, gradients = engine.statistics_and_gradients(
                 logits,
                 objective.questions(),
-                lambda found, part: objective.rows(part).coefficients(found, upstream),
+                lambda found, part: objective.rows(part).coefficients(
+                    settled(found, part), upstream
+                ),
                 needs,
                 budget,
             )
+            statistics = settled(statistics, _EVERY)
     result = _outputs(rows, objective, statistics)
-    result = put_back(result, kept, len(call.input), options.reduction)
+    result = put_back(result, kept, options.reduction)
     return Forward(call, kept, objective, statistics, result, gradients)
+
+
+def may_wait(call: Call, engine: Engine) -> bool:
+    """Whether the host may look at which rows are ignored.
+
+    Where that waits for a device, only if the caller named `ignore_index`.
+    """
+    return not engine.asynchronous or call.options.ignore_index is not None
+
+
+def _share(row_weight: Tensor, kept: Kept | None) -> Tensor:
+    """What a mean multiplies the sum by, shape (); 0 for the gradient of a mean over no rows."""
+    share = 1.0 / row_weight.sum()
+    if kept is None or kept.numbers is not None:
+        return share
+    return share.where(kept.mask.any(), 0.0)
 
 
 def _detached(call: Call) -> Call:
@@ -140,13 +175,14 @@ def upstream_of(forward: Forward, grads: LinearCrossEntropyResult) -> Upstream:
         if values is None:
             return None
         values = values.to(weight.dtype)
-        return values if forward.kept is None else values.index_select(0, forward.kept)
+        return values if forward.kept is None else forward.kept.taken(values)
 
     reduction = forward.call.options.reduction
     loss: Tensor | None = None
     if grads.loss is not None:
         loss = rows(grads.loss) if reduction == "none" else grads.loss.to(weight.dtype)
-        loss = loss / weight.sum() if reduction == "mean" and loss is not None else loss
+        if reduction == "mean" and loss is not None:
+            loss = loss * _share(weight, forward.kept)
     own = rows(grads.row_loss)
     if own is not None:
         loss = own if loss is None else own + loss
@@ -175,5 +211,6 @@ def whole_input(forward: Forward, gradients: Gradients) -> Gradients:
     """The same with zeros for ignored rows."""
     if forward.kept is None or gradients.input is None:
         return gradients
-    n = len(forward.call.input)
-    return gradients._replace(input=spread_rows(gradients.input, forward.kept, n, 0.0))
+    if forward.kept.numbers is None and forward.call.weight is not None:
+        return gradients  # their rows of zeros had no weight
+    return gradients._replace(input=forward.kept.spread(gradients.input, 0.0))

@@ -12,7 +12,7 @@ from torch import Tensor
 from crossent.torch.engine import AtClasses, Coefficients, Gradients, Needs, known
 from crossent.torch.sweep import Positions
 from crossent.torch.threads import in_threads, over
-from crossent.torch.tiles import LOG2_E, Tiles, logits_at, target_tile
+from crossent.torch.tiles import LOG2_E, Tiles, slope_at, target_tile
 
 __all__ = ["LinearSums", "recomputed"]
 
@@ -95,7 +95,7 @@ class LinearSums:
         self._spread = spread.vector.to(r.dtype), along, total
 
     def _add_at(self, part: slice, x: Tensor, at: AtClasses) -> None:
-        slope = _slope_at(self.tiles, part, at)
+        slope = slope_at(self.tiles.logits, part, at.classes)
         for classes, values in zip(at.classes.unbind(1), (at.value * slope).unbind(1), strict=True):
             value = values.where(classes >= 0, 0.0).to(self.tiles.dtype)
             index = classes.clamp(min=0)
@@ -124,15 +124,6 @@ class LinearSums:
             self.weight.to(weight.dtype) if self.needs.weight else None,
             self.bias.to(known(logits.bias).dtype) if self.needs.bias else None,
         )
-
-
-def _slope_at(tiles: Tiles, part: slice, at: AtClasses) -> Tensor | float:
-    """∂z/∂s at some classes, s the logit before cap and temperature."""
-    logits = tiles.logits
-    if logits.softcap is None:
-        return 1.0 / logits.temperature
-    capped = logits_at(logits, part, at.classes) * logits.temperature / logits.softcap
-    return ((1.0 - capped.square()) / logits.temperature).where(at.classes >= 0, 0.0)
 
 
 def recomputed(tiles: Tiles, coefficients: Coefficients, needs: Needs) -> Gradients:
@@ -248,7 +239,9 @@ def _of_given(tiles: Tiles, coefficients: Coefficients, parts: list[slice]) -> T
     for number, part in enumerate(parts):
         for at in (maker.rows[number].labels, maker.rows[number].chosen):
             if at is not None:
-                value = (at.value * _slope_at(tiles, part, at)).where(at.classes >= 0, 0.0)
+                value = (at.value * slope_at(tiles.logits, part, at.classes)).where(
+                    at.classes >= 0, 0.0
+                )
                 out[part].scatter_add_(1, at.classes.clamp(min=0), value.to(out.dtype))
     return out
 

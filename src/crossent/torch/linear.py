@@ -72,14 +72,18 @@ def linear_cross_entropy(
         row, shape (..., k). With K dimensions in `linear_weight` they follow the rows:
         (n, d₁, …, d_K) and (n, q, d₁, …, d_K).
     linear_bias : Tensor, shape (q,), optional
-        −∞ excludes a class: its probability is 0, and a row with it as label has infinite loss.
+        −∞ excludes a class: its probability is 0, with a softcap too, and a row with it as label
+        has infinite loss.
     weight : Tensor, shape (q,), optional
         Class weights, not negative.
     reduction : {"mean", "sum", "none"}, default "mean"
         A mean over no rows is NaN, its gradient 0. With "none" an ignored row has loss 0.
     ignore_index : int, optional
-        Label of rows to leave out; −100 if not given. Nothing is computed for them, whatever their
-        input holds. Among the k classes of a row it stands for no class.
+        Label of rows to leave out; −100 if not given. Whatever their input holds, they have no loss
+        and no gradient. They are taken out before anything is multiplied; but on a GPU only if
+        `ignore_index` is given (−100 will do), because the host then waits for their number, once
+        a call. If it is not, nothing waits, and such rows are multiplied as rows of zeros. Among
+        the k classes of a row it stands for no class.
     label_smoothing : float, default 0
         ε, from 0 to 1.
     options : object, optional
@@ -93,7 +97,7 @@ def linear_cross_entropy(
     z_loss : float, default 0
         Factor of ℓ², which keeps the log-partition near 0.
     logit_softcap : float, optional
-        Bounds the logits smoothly to ±softcap.
+        Bounds the logits smoothly to ±softcap; −∞ stays.
     temperature : float, default 1
         Divides the logits, after the cap.
     shift : int, default 0

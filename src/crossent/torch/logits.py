@@ -36,7 +36,8 @@ def softmax_cross_entropy(
 
     What is said of `linear_cross_entropy` holds here too: the same loss, options, outputs and
     errors. Nothing of the size of the logits is kept for the backward pass but the logits
-    themselves; their gradient is the one array of that size that is made.
+    themselves; their gradient is the one array of that size that is made, unless ignored rows are
+    left out: then the others are copied.
 
     Parameters
     ----------

@@ -123,7 +123,10 @@ class RowObjective:
         )
 
     def losses(self, statistics: Statistics) -> Tensor:
-        """Each row's loss with its weight, shape (n,)."""
+        """Each row's loss with its weight, shape (n,).
+
+        No term is below 0; rounding may take a difference of equal numbers there.
+        """
         partition = statistics.log_partition
         loss = torch.zeros_like(partition)
         if self.labels is not None:
@@ -131,10 +134,10 @@ class RowObjective:
             loss = loss + _times(self.labels.cost, surprisals).sum(dim=1)
         if self.smoothing is not None:
             away = self.smoothing.total * partition - known(statistics.spread_logit)
-            loss = loss + _times(self.smoothing.row, away)
+            loss = loss + _times(self.smoothing.row, away.clamp(min=0.0))
         if self.targets is not None:
             away = _times(self.targets.total, partition) - known(statistics.targets_logit)
-            loss = loss + _times(self.targets.row, away)
+            loss = loss + _times(self.targets.row, away.clamp(min=0.0))
         if self.square is not None:
             loss = loss + _times(self.square, partition.square())
         return loss
@@ -209,9 +212,7 @@ def row_objective(call: Call) -> RowObjective:
     c = None if call.class_weight is None else call.class_weight.to(kind)
     labels = targets = smoothing = None
     if call.targets is None:
-        classes = known(call.labels)
-        classes = classes.where(classes != options.ignore_index, -1)
-        given = _label_weights(call, classes, c, like)
+        classes, given = _label_weights(call, c, like)
         row_weight = s * given.sum(dim=1)
         labels = Labels(classes, s[:, None] * given * (1.0 - eps))
     else:
@@ -232,12 +233,19 @@ def row_objective(call: Call) -> RowObjective:
     )
 
 
-def _label_weights(call: Call, labels: Tensor, c: Tensor | None, like: dict[str, Any]) -> Tensor:
-    """cⱼ yⱼ of each label, shape (n, k); 0 where there is none."""
+def _label_weights(call: Call, c: Tensor | None, like: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Labels, −1 where there is none, and cⱼ yⱼ of each, both (n, k).
+
+    A label out of range, which only GPUs let come here, counts NaN.
+    """
+    labels = known(call.labels)
+    is_none = labels == call.options.ignored_label
+    is_class = ~is_none & (labels >= 0) & (labels < call.n_classes)
+    classes = labels.where(is_class, -1)
     given = _wide(call.label_probabilities, torch.ones(labels.shape, **like))
     if c is not None:
-        given = given * c[labels.clamp(min=0)]
-    return given.where(labels >= 0, 0.0)
+        given = given * c[classes.clamp(min=0)]
+    return classes, given.where(is_class, math.nan).where(~is_none, 0.0)
 
 
 def _cut_targets(targets: Targets, part: slice) -> Targets:

@@ -15,11 +15,11 @@ from torch import Tensor
 from crossent.torch.arguments import problem_of
 from crossent.torch.call import Call, Options
 from crossent.torch.engine import Engine, Gradients, Needs, Statistics
-from crossent.torch.forward import Forward, carry_out, gradients_of, whole_input
+from crossent.torch.forward import Forward, carry_out, gradients_of, may_wait, whole_input
 from crossent.torch.objective import row_objective
 from crossent.torch.plan import make_plan, path_named
 from crossent.torch.result import LinearCrossEntropyResult
-from crossent.torch.rows import spread_rows, take_rows, used_rows
+from crossent.torch.rows import Kept, take_rows, used_rows
 
 __all__ = ["compiled"]
 
@@ -83,7 +83,7 @@ def _forward(
     sample_weight: Tensor | None,
     chosen: Tensor | None,
     reduction: str,
-    ignore_index: int,
+    ignore_index: int | None,
     label_smoothing: float,
     z_loss: float,
     logit_softcap: float | None,
@@ -102,7 +102,7 @@ def _forward(
     made = forward.gradients
     gradients = Gradients(None, None, None) if made is None else whole_input(forward, made)
     statistics = (getattr(forward.statistics, name) for name in _STATISTICS)
-    whole = [_whole(x, forward.kept, len(input)) for x in statistics]
+    whole = [_whole(x, forward.kept) for x in statistics]
     return [_or_empty(x, input) for x in (*forward.result, *whole, *gradients)]
 
 
@@ -125,10 +125,8 @@ def _engine_of(call: Call) -> Engine:
     return load()
 
 
-def _whole(values: Tensor | None, kept: Tensor | None, n: int) -> Tensor | None:
-    if values is None or kept is None:
-        return values
-    return spread_rows(values, kept, n, 0.0)
+def _whole(values: Tensor | None, kept: Kept | None) -> Tensor | None:
+    return values if values is None or kept is None else kept.spread(values, 0.0)
 
 
 def _or_empty(x: Tensor | None, like: Tensor) -> Tensor:
@@ -209,7 +207,7 @@ def _backward(
     sample_weight: Tensor | None,
     chosen: Tensor | None,
     reduction: str,
-    ignore_index: int,
+    ignore_index: int | None,
     label_smoothing: float,
     z_loss: float,
     logit_softcap: float | None,
@@ -222,8 +220,9 @@ def _backward(
 ) -> list[Tensor]:
     """Gradients of X, W and b for what comes from above; empty where not needed."""
     call = _call_of(locals())
-    kept = used_rows(call)
-    cut = [x if kept is None or not len(x) else x.index_select(0, kept) for x in statistics]
+    engine = _engine_of(call)
+    kept = used_rows(call, waits=may_wait(call, engine))
+    cut = [x if kept is None or not x.numel() else kept.taken(x) for x in statistics]
     given = [number == 0 or x.numel() > 0 for number, x in enumerate(statistics)]
     pairs = zip(cut, given, strict=True)
     found = Statistics(*(x if is_given else None for x, is_given in pairs))
@@ -231,7 +230,7 @@ def _backward(
     result = LinearCrossEntropyResult(input)
     forward = Forward(call, kept, objective, found, result, None)
     grads = LinearCrossEntropyResult(*above)
-    made = gradients_of(forward, _engine_of(call), grads, Needs(*needs))
+    made = gradients_of(forward, engine, grads, Needs(*needs))
     return [_or_empty(x, input) for x in whole_input(forward, made)]
 
 

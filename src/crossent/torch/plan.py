@@ -38,6 +38,8 @@ class Plan:
         What the logits would have taken.
     blocks : dict of str to int
         Sizes of the blocks that the path works in.
+    ignored_rows : str
+        What becomes of them.
     predicted_seconds : float or None
         Time of the products and of one exponential per logit at the speed that this machine showed
         in a short trial; None where nothing was tried.
@@ -50,6 +52,7 @@ class Plan:
     workspace_bytes: int
     logits_bytes: int
     blocks: dict[str, int]
+    ignored_rows: str
     predicted_seconds: float | None = None
 
     def __str__(self) -> str:
@@ -60,6 +63,7 @@ class Plan:
             f"cost: {self.products:g} matrix products, {self.flops:.3g} operations{time}",
             f"memory: {self.workspace_bytes / 1e6:.1f} MB beside inputs and gradients; "
             f"the logits would take {self.logits_bytes / 1e6:.1f} MB",
+            f"ignored rows: {self.ignored_rows}",
         ]
         return "\n".join([*lines, *(f"  {name}: {why}" for name, why in self.reasons.items())])
 
@@ -119,6 +123,20 @@ def _no_path(problem: Problem, reasons: dict[str, str]) -> str:
     return f"No path serves this call. {why}"
 
 
+def _ignored_rows(problem: Problem, path: Path) -> str:
+    if problem.has_targets:
+        return "none; the target holds probabilities"
+    if problem.device == "cpu":
+        return "left out before the products"
+    options = problem.options
+    if options.ignore_index is None and options.filter is None and path.load is not None:
+        return (
+            "multiplied, without weight, so that nothing waits for the device; where "
+            "`ignore_index` is given they are left out"
+        )
+    return "left out before the products; for their number the host waits once for the device"
+
+
 def make_plan(problem: Problem) -> Plan:
     """The first path of `PATHS` that serves the problem, with reasons and cost.
 
@@ -154,6 +172,7 @@ def make_plan(problem: Problem) -> Plan:
         workspace_bytes=cost.workspace_bytes,
         logits_bytes=problem.n_rows * problem.n_classes * _BYTES_OF.get(problem.dtype, 4),
         blocks=cost.blocks,
+        ignored_rows=_ignored_rows(problem, taken),
     )
 
 

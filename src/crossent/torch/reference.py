@@ -12,6 +12,7 @@ from torch import Tensor
 from crossent.torch.call import Call, Options
 from crossent.torch.engine import known
 from crossent.torch.result import LinearCrossEntropyResult
+from crossent.torch.tiles import capped
 
 __all__ = ["accuracy_of", "loss_of_rows", "reduce_rows", "reference", "reference_logits"]
 
@@ -26,7 +27,7 @@ def reference_logits(
         logits = logits + bias.to(wide)
     cap = options.logit_softcap
     if cap is not None:
-        logits = cap * torch.tanh(logits / cap)
+        logits = capped(logits, cap)
     return logits / options.temperature if options.temperature != 1.0 else logits
 
 
@@ -38,7 +39,7 @@ def distributions_of(call: Call, like: Tensor) -> Tensor:
     given = torch.ones_like(labels, dtype=like.dtype)
     if call.label_probabilities is not None:
         given = call.label_probabilities.to(like.dtype)
-    absent = labels == call.options.ignore_index
+    absent = labels == call.options.ignored_label
     given = given.masked_fill(absent, 0.0)
     return torch.zeros_like(like).scatter_add(1, labels.masked_fill(absent, 0), given)
 
@@ -52,7 +53,7 @@ def loss_of_rows(call: Call, log_probabilities: Tensor, partition: Tensor) -> tu
     weight = weighted.sum(dim=1)
     smooth = weighted * (1.0 - options.label_smoothing)
     if options.label_smoothing > 0.0:
-        uniform = torch.ones_like(targets[0]) if c is None else c.to(targets.dtype)
+        uniform = targets.new_ones(q) if c is None else c.to(targets.dtype)
         used = (weight >= 0.0) if call.labels is None else _used(call)
         smooth = smooth + uniform * used[:, None] * (options.label_smoothing / q)
     # 0 · (−∞) is 0 here: an excluded class costs nothing where nothing is expected of it.
@@ -68,7 +69,7 @@ def loss_of_rows(call: Call, log_probabilities: Tensor, partition: Tensor) -> tu
 
 def _used(call: Call) -> Tensor:
     """Rows with at least one label, shape (n,)."""
-    return (known(call.labels) != call.options.ignore_index).any(dim=1)
+    return (known(call.labels) != call.options.ignored_label).any(dim=1)
 
 
 def reduce_rows(losses: Tensor, weights: Tensor, reduction: str) -> Tensor:

@@ -49,6 +49,6 @@ def _in_graph(call: Call, problem: Problem) -> LinearCrossEntropyResult:
 
 def _by_reference(call: Call) -> LinearCrossEntropyResult:
     check_values(call)
-    kept = used_rows(call)
+    kept = used_rows(call, waits=True)
     result = reference(take_rows(call, kept))
-    return put_back(result, kept, len(call.input), call.options.reduction)
+    return put_back(result, kept, call.options.reduction)

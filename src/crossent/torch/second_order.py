@@ -14,7 +14,7 @@ from crossent.torch.engine import Gradients, known
 from crossent.torch.forward import Forward
 from crossent.torch.reference import reference
 from crossent.torch.result import LinearCrossEntropyResult
-from crossent.torch.rows import spread_rows, take_rows
+from crossent.torch.rows import Kept, take_rows
 
 __all__ = ["second_order"]
 
@@ -42,6 +42,7 @@ def second_order(
     LinearCrossEntropyResult
         With respect to `grads`.
     """
+    forward = _counted(forward)
     rows = _plain(take_rows(forward.call, forward.kept), forward)
     above = _Above(forward, grads)
     shared = [_leaf(x) for x in (rows.weight, rows.bias) if x is not None]
@@ -64,10 +65,20 @@ def second_order(
                 old.add_(new)
     whole = torch.cat(inputs) if inputs else rows.input
     if forward.kept is not None:
-        whole = spread_rows(whole, forward.kept, len(forward.call.input), 0.0)
+        whole = forward.kept.spread(whole, 0.0)
     weight = None if rows.weight is None else sums[0]
     bias = None if rows.bias is None else sums[-1]
     return Gradients(whole, weight, bias), above.result()
+
+
+def _counted(forward: Forward) -> Forward:
+    """With ignored rows left out, where they were silenced; waits for a GPU."""
+    kept = forward.kept
+    if kept is None or kept.numbers is not None:
+        return forward
+    kept, top = kept.counted(), forward.statistics.top_classes
+    top = None if top is None else kept.taken(top)
+    return replace(forward, kept=kept, statistics=replace(forward.statistics, top_classes=top))
 
 
 def _plain(rows: Call, forward: Forward) -> Call:
@@ -107,10 +118,10 @@ def _cut(rows: Call, part: slice, x: Tensor, shared: list[Tensor]) -> Call:
     )
 
 
-def _of_part(cotangents: Gradients, kept: Tensor | None, part: slice) -> list[Tensor | None]:
+def _of_part(cotangents: Gradients, kept: Kept | None, part: slice) -> list[Tensor | None]:
     rows = cotangents.input
     if rows is not None:
-        rows = rows[part] if kept is None else rows.index_select(0, kept[part])
+        rows = rows[part] if kept is None else kept.taken_part(rows, part)
     return [rows, cotangents.weight, cotangents.bias]
 
 
@@ -164,7 +175,7 @@ class _Above:
             weight = self.forward.objective.row_weight.sum()
             return leaf / weight.to(leaf.dtype) if reduction == "mean" else leaf
         kept = self.forward.kept
-        return leaf[part] if kept is None else leaf.index_select(0, kept[part])
+        return leaf[part] if kept is None else kept.taken_part(leaf, part)
 
     def result(self) -> LinearCrossEntropyResult:
         """The summed gradients, None where nothing came from above."""

@@ -18,7 +18,7 @@ from crossent.torch.engine import Questions, Statistics
 from crossent.torch.threads import in_threads, over
 from crossent.torch.tiles import LOG2_E, Tiles, logits_at, target_tile
 
-__all__ = ["Positions", "RowSweep", "Start", "initial_shift", "largest_shift"]
+__all__ = ["Positions", "RowSweep", "Start", "scratch", "swept"]
 
 _LARGEST_SUM = 2.0**100
 """Above, products of exponentials could overflow in float32 (largest number 2¹²⁸)."""
@@ -73,6 +73,8 @@ class RowSweep:
         ``spare(chunk, thread)``: a second one, used where an option needs it.
     sums : list of Tensor, shape (rows, d), or None
         One for each thread, to add the exponentials times W to.
+    keeps : bool
+        Whether gradients are made of what is left in `store`; then it is times the cap's slope.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class RowSweep:
         store: Callable[[int, int], Tensor],
         spare: Callable[[int, int], Tensor],
         sums: list[Tensor] | None = None,
+        *,
+        keeps: bool = False,
     ) -> None:
         self.tiles, self.questions, self.part = tiles, questions, part
         self.store, self.spare, self.sums = store, spare, sums
@@ -93,7 +97,7 @@ class RowSweep:
         n, count = len(start.shift), len(tiles.chunks)
         labels = questions.labels
         self.positions = None if labels is None else Positions(labels, tiles.chunks)
-        self.capped = tiles.logits.softcap is not None
+        self.slopes = keeps and tiles.logits.softcap is not None
         self.total = torch.empty((count, n), dtype=tiles.dtype)
         self.moment = torch.empty((count, n), dtype=tiles.dtype)
         self.on_targets = torch.zeros((count, n), dtype=torch.float64)
@@ -118,7 +122,7 @@ class RowSweep:
 
     def _visit(self, chunk: int, thread: int) -> None:
         tiles, questions = self.tiles, self.questions
-        needs_logits = questions.entropy or (self.capped and self.sums is not None)
+        needs_logits = questions.entropy or self.slopes
         kept = self.store(chunk, thread)
         t = self.spare(chunk, thread) if needs_logits else kept
         linear = tiles.logits.weight is not None
@@ -132,9 +136,9 @@ class RowSweep:
         if questions.entropy:
             finite = t.clamp(min=_SMALLEST_LOG2)
             torch.sum(finite.mul_(kept), 1, out=self.moment[chunk])
+        if self.slopes:
+            kept.mul_(tiles.slope(t, t, self.shift))
         if self.sums is not None and weight is not None:
-            if self.capped:
-                kept.mul_(tiles.slope(t, t, self.shift))
             self.sums[thread].addmm_(kept, weight)
 
     def _read(self, t: Tensor, chunk: int) -> None:
@@ -143,7 +147,7 @@ class RowSweep:
         if questions.top_k:
             self.top[chunk] = _largest(t, questions.top_k, start)
         if questions.targets is not None:
-            y = questions.targets[self.part, start:stop]
+            y = questions.targets[:, start:stop]
             y = target_tile(y, questions.target_weight, (start, stop), t.dtype)
             self.on_targets[chunk] = _weighted_sum(y, t)
             self.target_sum[chunk] = y.sum(dim=1)
@@ -256,7 +260,7 @@ def initial_shift(tiles: Tiles, questions: Questions, part: slice) -> Start:
         likely = logits_at(tiles.logits, part, questions.labels)
         z = likely.amax(dim=1)
     elif questions.targets is not None:
-        best = questions.targets[part].argmax(dim=1, keepdim=True)
+        best = questions.targets.argmax(dim=1, keepdim=True)
         z = logits_at(tiles.logits, part, best)[:, 0]
     else:
         z = torch.full((len(first),), -math.inf, dtype=torch.float64)
@@ -283,3 +287,52 @@ def largest_shift(tiles: Tiles, part: slice, store: Callable[[int, int], Tensor]
     over(len(tiles.chunks), visit, tiles.blocks.threads)
     largest = found.amax(dim=0).double() / LOG2_E
     return largest.where(largest.isfinite(), 0.0)
+
+
+def scratch(tiles: Tiles, memory: Tensor, part: slice) -> Callable[[int, int], Tensor]:
+    """Tiles that each thread writes over again; `memory` has one row for each thread."""
+    rows = part.stop - part.start
+
+    def tile(chunk: int, thread: int) -> Tensor:
+        start, stop = tiles.chunks[chunk]
+        return memory[thread][: rows * (stop - start)].view(rows, stop - start)
+
+    return tile
+
+
+def swept(
+    tiles: Tiles,
+    questions: Questions,
+    part: slice,
+    store: Callable[[int, int], Tensor],
+    spare: Tensor,
+    *,
+    sums: list[Tensor] | None = None,
+    keeps: bool = False,
+) -> RowSweep:
+    """The sums of a block of rows, done again with the largest logits where that is needed.
+
+    Parameters
+    ----------
+    tiles : Tiles
+    questions : Questions
+        Of all rows.
+    part : slice
+    store, sums, keeps
+        As in `RowSweep`.
+    spare : Tensor, shape (threads, size)
+        Where an option needs a second tile.
+    """
+    own = questions.rows(part)
+    start = initial_shift(tiles, own, part)
+    second = scratch(tiles, spare, part)
+    sweep = RowSweep(tiles, own, part, start, store, second, sums, keeps=keeps)
+    sweep.run()
+    if sweep.is_safe(start.anchored):
+        return sweep
+    for total in sums or []:
+        total.zero_()
+    start = start._replace(shift=largest_shift(tiles, part, store))
+    sweep = RowSweep(tiles, own, part, start, store, second, sums, keeps=keeps)
+    sweep.run()
+    return sweep

@@ -12,7 +12,15 @@ from torch import Tensor
 from crossent.torch.blocks import Blocks
 from crossent.torch.engine import RowLogits, known
 
-__all__ = ["LOG2_E", "Tiles", "arithmetic_of", "logits_at", "target_tile"]
+__all__ = [
+    "LOG2_E",
+    "Tiles",
+    "arithmetic_of",
+    "capped",
+    "logits_at",
+    "slope_at",
+    "target_tile",
+]
 
 LOG2_E = 1.0 / math.log(2.0)
 
@@ -47,15 +55,22 @@ class Tiles:
         weight = logits.weight
         self.converts = weight is not None and weight.dtype != self.dtype
         bias = logits.bias
-        capped = logits.softcap is not None
-        factor = 1.0 if capped else self.scale
+        factor = self.scale if logits.softcap is None else 1.0
         self.bias = None if bias is None else bias.to(self.dtype) * factor
+        self._excluded = self._excluded_classes()
         self._weights = None if weight is None else [weight[a:b] for a, b in self.chunks]
         self._spread: tuple[Tensor, float] | None = None
         self._buffers: list[Tensor] = []
         if weight is not None and self.converts:
             shape = (blocks.threads, blocks.classes, weight.shape[1])
             self._buffers = list(torch.empty(shape, dtype=self.dtype))
+
+    def _excluded_classes(self) -> Tensor | None:
+        """Where the bias is −∞, which the cap must not bring back; None if nowhere or no cap."""
+        if self.logits.softcap is None or self.bias is None:
+            return None
+        excluded = self.bias == -math.inf
+        return excluded if bool(excluded.any()) else None
 
     def rows(self, part: slice) -> Tensor:
         """Some rows of X in the dtype of the arithmetic; of given logits, the slice itself."""
@@ -115,30 +130,36 @@ class Tiles:
         shift: Tensor,
     ) -> None:
         cap = self.logits.softcap or 1.0
+        excluded = None if self._excluded is None else self._excluded[slice(*span)]
         if weight is None:
             out.copy_(x[:, slice(*span)])
+            excluded = out == -math.inf
         else:
             torch.mm(x, weight.T, out=out)
         if bias is not None:
             out.add_(bias)
         out.div_(cap).tanh_().mul_(cap * self.scale).sub_(shift)
+        if excluded is not None:
+            out.masked_fill_(excluded, -math.inf)
 
     def slope(self, out: Tensor, tile: Tensor, shift: Tensor) -> Tensor:
         """Derivative of the cap at the logits that stand in `tile`, into `out`: 1 − (cap(s)/cap)².
 
-        A tile holds log₂e · cap(s) / temperature − shift.
+        A tile holds log₂e · cap(s) / temperature − shift. 0 for an excluded class.
         """
         cap = self.logits.softcap or 1.0
-        torch.add(tile, shift, out=out)
-        return out.mul_(1.0 / (cap * self.scale)).square_().neg_().add_(1.0)
+        torch.add(tile, shift, out=out).mul_(1.0 / (cap * self.scale))
+        if self._excluded is not None or self.logits.weight is None:
+            out.clamp_(min=-1.0)
+        return out.square_().neg_().add_(1.0)
 
 
 def logits_at(logits: RowLogits, part: slice, classes: Tensor) -> Tensor:
     """Z at some classes of some rows, (rows, k), in float64 from products in the input's dtype.
 
-    −∞ where the class is −1.
+    −∞ where the class is −1, NaN beyond the last, which only GPUs let come here.
     """
-    index = classes.clamp(min=0)
+    index = classes.clamp(min=0, max=logits.n_classes - 1)
     if logits.weight is None:
         z = logits.input[part].gather(1, index).double()
     else:
@@ -152,8 +173,25 @@ def logits_at(logits: RowLogits, part: slice, classes: Tensor) -> Tensor:
     if logits.bias is not None:
         z = z + known(logits.bias)[index].double()
     if logits.softcap is not None:
-        z = logits.softcap * torch.tanh(z / logits.softcap)
-    return (z / logits.temperature).where(classes >= 0, -math.inf)
+        z = capped(z, logits.softcap)
+    z = (z / logits.temperature).where(classes >= 0, -math.inf)
+    return z.where(classes < logits.n_classes, math.nan)
+
+
+def capped(s: Tensor, cap: float) -> Tensor:
+    """The cap of s, softcap · tanh(s / softcap); −∞ stays, since it excludes a class."""
+    return (cap * torch.tanh(s / cap)).where(s != -math.inf, s)
+
+
+def slope_at(logits: RowLogits, part: slice, classes: Tensor) -> Tensor | float:
+    """∂z/∂s at some classes of some rows, s the logit before cap and temperature; (rows, k).
+
+    0 where the class is −1 or excluded.
+    """
+    if logits.softcap is None:
+        return 1.0 / logits.temperature
+    share = logits_at(logits, part, classes) * logits.temperature / logits.softcap
+    return (1.0 - share.clamp(min=-1.0).square()) / logits.temperature
 
 
 def target_tile(

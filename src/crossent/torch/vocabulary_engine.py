@@ -108,6 +108,11 @@ class VocabularyEngine:
     def __init__(self, local: Engine, share: Share) -> None:
         self.local, self.share = local, share
 
+    @property
+    def asynchronous(self) -> bool:
+        """As the engine of the device."""
+        return self.local.asynchronous
+
     def statistics(self, logits: RowLogits, questions: Questions, budget: int | None) -> Statistics:
         """One product in each process; 8 bytes a row and number go to every other process."""
         found = self.local.statistics(logits, own_questions(questions, self.share), budget)

@@ -94,13 +94,13 @@ def vocabulary_parallel_linear_cross_entropy(
 
     Communication, and nothing else is sent:
 
-    - forward: each process sends every other 16 + 8k bytes a row that is not ignored, k the labels
+    - forward: each process sends every other 16 + 8k bytes a row that is not left out, k the labels
       of a row (24 with one label; 16 with a probability for each class, and 8 for their product
       with the logits); 8 more with label smoothing, 8 with the entropy, 8 for each chosen class and
       16 for each of `top_k`. One message for each block of rows. With the gradients CPUs
       also exchange 16 bytes once, to see that all work in the same blocks.
     - gradient of the input, where it is wanted: one sum over the processes, d numbers a row that
-      is not ignored: 4d bytes, 8d in float64 (half precision is summed in float32, rounded once).
+      is not left out: 4d bytes, 8d in float64 (half precision is summed in float32, rounded once).
       By a ring each process sends 2 (w − 1) / w times that.
 
     Parameters
