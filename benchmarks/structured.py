@@ -44,7 +44,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import scipy.linalg
 from benchmarks.softmax_regression import machine
-from benchmarks.structured_fits import accuracy, fried, fried_choice
+from benchmarks.structured_fits import SHAPES, accuracy, fried, fried_choice
 from benchmarks.structured_times import break_even, hadamard, times
 
 from crossent import datasets
@@ -70,8 +70,8 @@ TIMED = ("times", "hadamard", "break_even")
 class Results:
     """The file, which cells it has, and where each part was measured."""
 
-    def __init__(self, path, threads):
-        self.path, self.threads, self.part = path, threads, ""
+    def __init__(self, path, threads, data=tuple(SHAPES)):
+        self.path, self.threads, self.data, self.part = path, threads, data, ""
         self.found = self.read()
 
     def read(self):
@@ -219,13 +219,14 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--resume", action="store_true", help="keep the cells that are there")
     parser.add_argument("--parts", default="all", help="judged, timed, all, or names")
+    parser.add_argument("--data", default=",".join(SHAPES), help="of the part accuracy")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     parts = GROUPS.get(options.parts, options.parts.split(","))
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     name = "structured_quick.json" if options.quick else "structured.json"
-    results = Results(RESULTS / name, options.threads)
+    results = Results(RESULTS / name, options.threads, options.data.split(","))
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(options.threads):

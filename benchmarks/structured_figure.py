@@ -1,5 +1,6 @@
 """Pictures of docs/structured.md: accuracy over parameters, and where a map is faster."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 from benchmarks.structured_table import _DATA, interval, ratios, rows_of
 from matplotlib.colors import TwoSlopeNorm
+from matplotlib.ticker import NullFormatter
 
 __all__ = ["draw"]
 
-_COLOURS = {"dense": "black", "low_rank": "0.55", "phm": "tab:orange", "fastfood": "tab:green"}
+# Colour and marker of each row; rows of one family are joined by a line.
+_FAMILIES = ("low_rank", "phm")
+_MARKS = {
+    "dense": ("black", "*"), "low_rank": ("0.55", "o"), "phm": ("tab:orange", "o"),
+    "block_diagonal": ("tab:blue", "s"), "circulant": ("tab:cyan", "v"),
+    "toeplitz": ("tab:cyan", "^"), "complex": ("tab:purple", "2"),
+    "quaternion": ("tab:purple", "x"), "octonion": ("tab:purple", "P"),
+    "fastfood": ("tab:green", "D"), "adaptive_fastfood": ("tab:olive", "D"),
+    "monarch": ("tab:red", "s"), "toeplitz_like": ("tab:pink", "^"),
+}  # fmt: skip
 
 
 def draw(results: dict[str, Any], gpu: dict[str, Any], folder: Path) -> None:
@@ -34,18 +45,43 @@ def _save(figure: Any, path: Path) -> None:
 
 def _accuracy(results: dict[str, Any]) -> Any:
     names = [name for name in _DATA if rows_of(results, name)]
-    figure, axes = plt.subplots(1, len(names), figsize=(3.4 * len(names), 3.2), squeeze=False)
-    for axis, name in zip(axes[0], names, strict=True):
-        for row, cells in rows_of(results, name).items():
-            mean, half = interval(cells)
-            colour = _COLOURS.get(row.split()[0], "tab:blue" if cells[0]["convex"] else "tab:red")
-            size = cells[0]["parameters"]
-            axis.errorbar(size, 100 * mean, 100 * half, fmt="o", ms=3, color=colour, lw=1)
-            axis.annotate(row, (size, 100 * mean), (3, 2), textcoords="offset points", fontsize=5.5)
+    figure, axes = plt.subplots(2, 2, figsize=(9.5, 7.6))
+    for axis in axes.ravel()[len(names) :]:
+        axis.axis("off")
+    for axis, name in zip(axes.ravel(), names, strict=False):
+        _accuracy_of(axis, rows_of(results, name))
         axis.set(xscale="log", xlabel="parameters", title=_DATA[name][0].split(",")[0])
+        axis.set_ylabel("test accuracy, %")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3)
-    axes[0][0].set_ylabel("test accuracy, %")
+    shown = {
+        label: handle
+        for axis in axes.ravel()
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(shown.values(), shown.keys(), loc="lower center", ncols=7, frameon=False)
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
     return figure
+
+
+def _accuracy_of(axis: Any, rows: dict[str, Any]) -> None:
+    """One data set: points with intervals; ranks and PHM's n along a line."""
+    families: dict[str, list[tuple[int, float, float, str]]] = {}
+    for row, cells in rows.items():
+        family, _, number = row.partition(" ")
+        mean, half = interval(cells)
+        point = (cells[0]["parameters"], 100 * mean, 100 * half, number)
+        families.setdefault(family, []).append(point)
+    for family, points in families.items():
+        colour, marker = _MARKS[family]
+        sizes, means, halves, numbers = zip(*sorted(points), strict=True)
+        kept = {"color": colour, "marker": marker, "ms": 5, "lw": 1, "elinewidth": 1}
+        line = "-" if family in _FAMILIES else "none"
+        axis.errorbar(sizes, means, halves, label=family.replace("_", " "), ls=line, **kept)
+        if family in _FAMILIES:
+            for size, mean, number in zip(sizes, means, numbers, strict=True):
+                where = {"xytext": (3, -9), "textcoords": "offset points", "fontsize": 6}
+                axis.annotate(number, (size, mean), color=colour, **where)
 
 
 def _break_even(results: dict[str, Any]) -> Any:
@@ -54,7 +90,7 @@ def _break_even(results: dict[str, Any]) -> Any:
     batches = sorted({batch for cells in found.values() for _, batch in cells})
     columns = 3
     lines = -(-len(found) // columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(9.5, 2.6 * lines), squeeze=False)
+    figure, axes = plt.subplots(lines, columns, figsize=(11, 3.1 * lines), squeeze=False)
     norm = TwoSlopeNorm(0, -2, 2)
     for axis in axes.ravel()[len(found) :]:
         axis.axis("off")
@@ -62,7 +98,10 @@ def _break_even(results: dict[str, Any]) -> Any:
         table = np.array([[cells.get((n, b), np.nan) for n in sizes] for b in batches])
         axis.imshow(np.log10(table), cmap="RdBu_r", norm=norm, aspect="auto", origin="lower")
         for i, j in np.argwhere(np.isfinite(table)):
-            axis.text(j, i, f"{table[i, j]:.2g}", ha="center", va="center", fontsize=5)
+            ratio = table[i, j]
+            look = {"color": "white" if abs(math.log10(ratio)) > 1.1 else "black", "fontsize": 6.5}
+            look["fontweight"] = "bold" if ratio < 1 else "normal"
+            axis.text(j, i, _ratio_in_words(ratio), ha="center", va="center", **look)
         axis.set_xticks(range(len(sizes)), sizes)
         axis.set_yticks(range(len(batches)), batches)
         axis.set_title(row)
@@ -70,6 +109,11 @@ def _break_even(results: dict[str, Any]) -> Any:
         axis.set_ylabel("batch")
     for axis in axes[-1]:
         axis.set_xlabel("n of an n x n map")
-    figure.suptitle("Time over that of the dense product: blue is faster, red is slower")
+    figure.suptitle("Time over that of the dense product: blue and bold is faster, red is slower")
     figure.tight_layout()
     return figure
+
+
+def _ratio_in_words(ratio: float) -> str:
+    """Two digits, none behind the point from ten on."""
+    return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 1 else f"{ratio:.2f}"
