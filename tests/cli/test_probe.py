@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from sklearn.model_selection import StratifiedKFold
 from tests.cli.test_bad_input import assert_one_error
 
 from crossent import SoftmaxRegressionCV, load
@@ -32,7 +33,8 @@ def test_a_probe_is_the_cross_validated_model_of_the_same_arrays(run_json, embed
     X, y = embeddings
     record = run_json(*TESTED, "--Cs", "0.01,0.1,1,10", "--model", "p.skops")
 
-    peer = SoftmaxRegressionCV(Cs=[0.01, 0.1, 1, 10], cv=5).fit(X[:180], y[:180])
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)  # picked as test rows are
+    peer = SoftmaxRegressionCV(Cs=[0.01, 0.1, 1, 10], cv=folds).fit(X[:180], y[:180])
     assert record["path"]["C"] == peer.C_
     np.testing.assert_allclose(record["path"]["mean_scores"], peer.mean_scores_, rtol=1e-5)
     assert record["test"]["accuracy"] == pytest.approx(peer.score(X[180:], y[180:]), rel=1e-12)

@@ -116,6 +116,18 @@ def test_a_calibrated_linear_model_is_exported_as_what_it_says(load, estimator, 
     assert np.isfinite(log_p).all()
 
 
+def test_what_all_classes_share_does_not_reach_the_calibration():
+    X, y = load_iris(return_X_y=True)
+    fitted = LogisticRegression(max_iter=500).fit(X, y)
+    fitted.coef_ += np.array([1.0, -2.0, 0.5, 3.0])  # changes no probability
+    model = Calibrated(fitted, given="logits", method="vector", cv="prefit", C=10.0).fit(X, y)
+    assert np.ptp(model.calibrator_.slope) > 0.1
+
+    p = run(model, X, "float64")[1]
+
+    np.testing.assert_allclose(p, model.predict_proba(X), atol=1e-12)
+
+
 def test_a_class_without_rows_stays_impossible_after_calibration():
     X, y = load_iris(return_X_y=True)
     fitted = SoftmaxRegression(classes=[0, 1, 2, 3]).fit(X[::2], y[::2])

@@ -167,7 +167,9 @@ def fit(
             "[the data's own test set, else 0.25].",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split and the solver.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the split, the folds and the solver.")
+    ] = 0,
     no_intercept: Annotated[
         bool, typer.Option("--no-intercept", help="Fit without intercepts.")
     ] = False,
@@ -217,10 +219,10 @@ def fit(
         }
         if Cs is not None:
             estimator = {name: value for name, value in estimator.items() if name != "C"}
-            estimator |= path_options(Cs, cv=cv, rule="min")
+            estimator |= path_options(Cs, cv=cv, rule="min", seed=seed)
         command = command_line()
         encoder = {"kinds": dict(reading.kinds), "min_frequency": min_frequency}
-        further = Further(calibrate, label_errors, learning_curve, intervals)
+        further = Further(calibrate, label_errors, learning_curve, intervals, seed)
         request = FitRequest(
             data, reading, encoder, test, seed, model, report, estimator, as_json, command, further
         )

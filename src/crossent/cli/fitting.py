@@ -51,7 +51,7 @@ class FitRequest:
         Arguments of `TableEncoder`.
     test : str or None
     seed : int
-        Of the split and of the solver's sampling.
+        Of the split, of folds and of the solver's sampling.
     model, report : Path or None
     estimator : dict
         Arguments of `SoftmaxRegression`; of `SoftmaxRegressionCV` if "Cs" is among them.
@@ -186,13 +186,14 @@ def _print(
     extras: ReportExtras,
 ) -> None:
     certificate, calibrator = classifier.certificate_, getattr(classifier, "calibrator_", None)
+    inner = getattr(classifier, "estimator_", classifier)
     if request.as_json:
         record = _record(request, split, encoded, certificate, evaluations)
-        record |= path_record(classifier)
+        record |= path_record(inner)
         if calibrator is not None:
             record["calibration"] = calibration_record(calibrator)
         if extras.out_of_fold is not None:
-            record["suspicious_labels"] = suspects_record(extras)
+            record["suspicious_labels"] = suspects_record(extras, split.data)
         print_json(record)
         return
     console = stdout()
@@ -206,8 +207,8 @@ def _print(
         console.print()
         console.print(columns_table(encoded.encoder))
     console.print()
-    if hasattr(classifier, "mean_scores_"):
-        console.print(path_table(classifier))
+    if hasattr(inner, "mean_scores_"):
+        console.print(path_table(inner))
         console.print()
     console.print(certificate_text(certificate))
     console.print()
@@ -216,7 +217,7 @@ def _print(
     if calibrator is not None:
         console.print(calibration_text(calibrator))
         console.print()
-    for line in suspects_text(extras):
+    for line in suspects_text(extras, split.data):
         console.print(line)
     console.print(f"Model:  {request.model or 'not saved (no --model was given)'}")
     console.print(f"Report: {request.report or 'not written (no --report was given)'}")

@@ -10,6 +10,8 @@ from sklearn.base import clone
 from crossent.calibration import Calibrated, Calibrator, Method
 from crossent.cli.encoding import Encoded
 from crossent.cli.messages import Messages
+from crossent.cli.options import shuffled_folds
+from crossent.datasets import Dataset
 from crossent.errors import InputError
 from crossent.inspection import (
     SurprisingRow,
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _PRINTED = 10
+_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,15 @@ class Further:
     calibrate : str or None
         A method of `crossent.calibration.calibrate`.
     label_errors, learning_curve, intervals : bool
+    seed : int
+        Of the folds.
     """
 
     calibrate: str | None = None
     label_errors: bool = False
     learning_curve: bool = False
     intervals: bool = False
+    seed: int = 0
 
     def check(self, *, soft: bool, tested: bool, reported: bool) -> None:
         """Raise an InputError before the fit for what cannot be done after it."""
@@ -69,13 +75,20 @@ class Further:
 
 
 def calibrated(further: Further, classifier: Any, encoded: Encoded, messages: Messages) -> Any:
-    """The classifier, or it inside a `Calibrated` whose map was fitted out of fold."""
+    """The classifier, or it inside a `Calibrated` whose map was fitted out of fold.
+
+    After a path of C the folds' models have the C that was chosen.
+    """
     if further.calibrate is None:
         return classifier
-    classifier.set_callbacks()  # the folds' clones would report their passes as those of the fit
-    model = Calibrated(classifier, given="logits", method=further.calibrate, refit=False)
+    plain = getattr(classifier, "model_", classifier)
+    plain.set_callbacks()  # the folds' clones would report their passes as those of the fit
+    folds = shuffled_folds(_FOLDS, further.seed)
+    model = Calibrated(plain, given="logits", method=further.calibrate, cv=folds, refit=False)
     with messages.moving_line("calibrating"):
-        return model.fit(encoded.data.X_train, encoded.data.y_train)
+        model.fit(encoded.data.X_train, encoded.data.y_train)
+    model.estimator = model.estimator_ = classifier  # with its path, which reports show
+    return model
 
 
 def gather_extras(
@@ -86,7 +99,12 @@ def gather_extras(
     data, rows, curve, found = encoded.data, None, None, None
     if further.label_errors:
         with messages.moving_line("looking for wrong labels"):
-            rows = out_of_fold_predictions(_fresh(classifier), data.X_train, data.y_train)
+            rows = out_of_fold_predictions(
+                _fresh(classifier),
+                data.X_train,
+                data.y_train,
+                cv=shuffled_folds(_FOLDS, further.seed),
+            )
     if further.learning_curve:
         with messages.moving_line("fitting to fewer rows"):
             curve = learning_curve(
@@ -142,24 +160,35 @@ def calibration_record(calibrator: Calibrator, /) -> dict[str, Any]:
     }
 
 
-def suspects_text(extras: ReportExtras, /) -> list[str]:
-    """The most suspicious labels, a line each; nothing if they were not looked for."""
+def suspects_text(extras: ReportExtras, data: Dataset, /) -> list[str]:
+    """The most suspicious labels, a line each; nothing if they were not looked for.
+
+    A row is called by its file, or by its number in the table it is from.
+    """
     if extras.out_of_fold is None:
         return []
     found = suspicious_labels(extras.out_of_fold, k=_PRINTED)
     if not found:
         return ["Suspicious labels of training rows: none."]
     lines = [f"Suspicious labels of training rows, the first {len(found)}:"]
-    lines += [
-        f"  row {row.row}: {row.target}, looks like {row.predicted} ({row.surprisal_bits:.1f} bits)"
-        for row in found
-    ]
+    for row in found:
+        place = _place(row.row, data)
+        called = place.get("file", f"row {place['row']}")
+        lines.append(
+            f"  {called}: {row.target}, looks like {row.predicted} ({row.surprisal_bits:.1f} bits)"
+        )
     return lines
 
 
-def suspects_record(extras: ReportExtras, /) -> list[dict[str, Any]]:
+def suspects_record(extras: ReportExtras, data: Dataset, /) -> list[dict[str, Any]]:
     """The same as records, twenty of them."""
     if extras.out_of_fold is None:
         return []
     rows: tuple[SurprisingRow, ...] = suspicious_labels(extras.out_of_fold)
-    return [asdict(row) for row in rows]
+    return [asdict(row) | _place(row.row, data) for row in rows]
+
+
+def _place(number: int, data: Dataset) -> dict[str, Any]:
+    """Where the source has a training row: its number there, and its file if it has one."""
+    row = number if data.rows_train is None else int(data.rows_train[number])
+    return {"row": row} | ({"file": data.names_train[number]} if data.names_train else {})

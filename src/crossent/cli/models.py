@@ -82,18 +82,18 @@ def labelled(model: Any, data: str, reading: Reading, part: str) -> Part:
         message = f"{_stem(data)} has no test rows. Use --part all."
         raise InputError(message)
     if wanted is not None:
-        X, y, dropped = labelled_rows(Path(data), reading_for(model, reading), wanted)
-        sentence = f"{len(y)} rows of {_stem(data)}"
-        sentence += f" ({dropped} without a class were left out)" if dropped else ""
-        return Part(X, in_the_models_terms(model, y), sentence)
+        found = labelled_rows(Path(data), reading_for(model, reading), wanted)
+        sentence = f"{len(found.y)} rows of {_stem(data)}"
+        sentence += f" ({found.dropped} without a class were left out)" if found.dropped else ""
+        return Part(found.X, in_the_models_terms(model, found.y), sentence)
     if is_table(data):
         reading = reading_for(model, reading)
     else:
         remembered = reading_for(model, Reading()).image_size
         reading = replace(reading, image_size=reading.image_size or remembered)
-    found = open_dataset(data, reading=reading)
-    rows = part_of(found, part)
-    X = select_features(model, rows.X, found.feature_names, source=data)
+    opened = open_dataset(data, reading=reading)
+    rows = part_of(opened, part)
+    X = select_features(model, rows.X, opened.feature_names, source=data)
     return replace(rows, X=X, y=in_the_models_terms(model, rows.y))
 
 

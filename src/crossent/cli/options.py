@@ -5,10 +5,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from sklearn.model_selection import StratifiedKFold
+
 from crossent.datasets import Reading
 from crossent.errors import InputError
 
-__all__ = ["command_line", "image_size", "path_options", "read_options"]
+__all__ = ["command_line", "image_size", "path_options", "read_options", "shuffled_folds"]
 
 
 def read_options(
@@ -54,14 +56,23 @@ def command_line() -> str:
     return shlex.join(["crossent", *sys.argv[1:]])
 
 
-def path_options(Cs: str, *, cv: int, rule: str) -> dict[str, Any]:
+def shuffled_folds(number: int, seed: int, /) -> StratifiedKFold:
+    """Folds picked as test rows are: at random, of each class.
+
+    Files are often sorted, by date or by group, and folds of neighbouring rows would then say how a
+    model fares on rows of another kind than the test rows.
+    """
+    return StratifiedKFold(number, shuffle=True, random_state=seed)
+
+
+def path_options(Cs: str, *, cv: int, rule: str, seed: int) -> dict[str, Any]:
     """Arguments of `SoftmaxRegressionCV`, or of `SoftmaxRegression` where there is one value of C.
 
     Examples
     --------
-    >>> path_options("0.1,1", cv=5, rule="min")
-    {'Cs': [0.1, 1.0], 'cv': 5, 'rule': 'min'}
-    >>> path_options("0.5,", cv=5, rule="min")
+    >>> path_options("0.1,1", cv=5, rule="min", seed=7)["cv"]
+    StratifiedKFold(n_splits=5, random_state=7, shuffle=True)
+    >>> path_options("0.5,", cv=5, rule="min", seed=7)
     {'C': 0.5}
     """
     if rule not in ("min", "1se"):
@@ -73,7 +84,7 @@ def path_options(Cs: str, *, cv: int, rule: str) -> dict[str, Any]:
         values = _numbers(Cs)
     if isinstance(values, list) and len(values) == 1:
         return {"C": values[0]}
-    return {"Cs": values, "cv": cv, "rule": rule}
+    return {"Cs": values, "cv": shuffled_folds(cv, seed), "rule": rule}
 
 
 def _numbers(text: str) -> list[float]:

@@ -56,7 +56,7 @@ def probe(
     ] = None,
     tol: Annotated[float, typer.Option(help="Certified relative gap of every fit.")] = 1e-6,
     max_iter: Annotated[int, typer.Option(min=1, help="Most passes of every fit.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split and the solver.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split, the folds and the solver.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads [all].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")] = False,
@@ -71,7 +71,7 @@ def probe(
         from crossent.datasets import Reading, open_arrays
 
         estimator = {"tol": tol, "max_iter": max_iter, "n_threads": threads}
-        estimator |= path_options(Cs, cv=cv, rule=rule)
+        estimator |= path_options(Cs, cv=cv, rule=rule, seed=seed)
         request = FitRequest(
             data=str(rows),
             reading=Reading(),

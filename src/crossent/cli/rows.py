@@ -187,16 +187,22 @@ def _with_file(data: Dataset, path: str, reading: Reading) -> Split:
         form = "numbers" if isinstance(data.X_train, np.ndarray) else "cells"
         wanted = Wanted(data.feature_names, form, data.name)
         named = reading if reading.target_columns else replace(reading, target=data.target[0])
-        X, y, dropped = labelled_rows(path, named, wanted)
-    else:
-        shape = data.image_shape
-        size = (shape[0], shape[1]) if shape is not None and os.path.isdir(path) else None
-        other = open_dataset(path, reading=replace(reading, image_size=size))
-        X = _in_order(other.X_train, other.feature_names, data.feature_names, path, data.name)
-        y, dropped = other.y_train, 0
-    sentence = f"{len(y)} rows of {Path(path).name}"
-    sentence += f" ({dropped} without a class were left out)" if dropped else ""
-    return Split(replace(data, X_test=X, y_test=y), "file", sentence)
+        found = labelled_rows(path, named, wanted)
+        sentence = f"{len(found.y)} rows of {Path(path).name}"
+        sentence += f" ({found.dropped} without a class were left out)" if found.dropped else ""
+        return _tested(data, sentence, X=found.X, y=found.y, rows=found.rows, names=())
+    shape = data.image_shape
+    size = (shape[0], shape[1]) if shape is not None and os.path.isdir(path) else None
+    other = open_dataset(path, reading=replace(reading, image_size=size))
+    X = _in_order(other.X_train, other.feature_names, data.feature_names, path, data.name)
+    sentence = f"{len(other.y_train)} rows of {Path(path).name}"
+    return _tested(data, sentence, X=X, y=other.y_train, rows=None, names=other.names_train)
+
+
+def _tested(data: Dataset, sentence: str, *, X: Any, y: Any, rows: Any, names: Any) -> Split:
+    """The data with test rows from a file."""
+    whole = replace(data, X_test=X, y_test=y, rows_test=rows, names_test=names)
+    return Split(whole, "file", sentence)
 
 
 def check_classes_known(split: Split, source: str, /) -> None:
@@ -207,9 +213,10 @@ def check_classes_known(split: Split, source: str, /) -> None:
     unknown = ~np.isin(y, split.data.y_train)
     if unknown.any():
         row = int(np.flatnonzero(unknown)[0])
+        place = row if split.data.rows_test is None else int(split.data.rows_test[row])
         n_classes = len(np.unique(y[unknown]))
         message = (
-            f"{source}: row {row} has class {y[row].item()!r}, which no training row has "
+            f"{source}: row {place} has class {y[row].item()!r}, which no training row has "
             f"({unknown.sum()} rows of {n_classes} such classes). A model gives such a class no "
             "probability: leave those rows out, or add training rows."
         )
@@ -234,6 +241,18 @@ def _held_out(data: Dataset, share: float, seed: int) -> Split:
         test[rng.permutation(np.flatnonzero(labels == label))[:size]] = True
     X, y = data.X_train, data.y_train
     fit, held = np.flatnonzero(~test), np.flatnonzero(test)  # frames take numbers of rows
-    split = replace(data, X_train=X[fit], y_train=y[fit], X_test=X[held], y_test=y[held])
+    known = np.arange(labels.size) if data.rows_train is None else data.rows_train
+    named = np.array(data.names_train, dtype=object)
+    split = replace(
+        data,
+        X_train=X[fit],
+        y_train=y[fit],
+        X_test=X[held],
+        y_test=y[held],
+        rows_train=known[fit],
+        rows_test=known[held],
+        names_train=tuple(named[fit]) if named.size else (),
+        names_test=tuple(named[held]) if named.size else (),
+    )
     sentence = f"{test.sum()} rows held out, {share:g} of each class, seed {seed}"
     return Split(split, "fraction", sentence)

@@ -56,10 +56,28 @@ def wanted_by(model: Any, names: tuple[str, ...] | None) -> Wanted | None:
     return None if names is None else Wanted(names, "numbers")
 
 
-def labelled_rows(
-    path: Any, reading: Reading, wanted: Wanted, /
-) -> tuple[Any, npt.NDArray[Any], int]:
-    """X, y and the number of rows that were left out for want of a class."""
+@dataclass(frozen=True)
+class Labelled:
+    """Rows of a table with their classes.
+
+    Attributes
+    ----------
+    X : ndarray or frame, shape (n, d)
+    y : ndarray, shape (n,) or (n, q)
+    rows : ndarray of int, shape (n,)
+        Their numbers in the table.
+    dropped : int
+        Rows that were left out for want of a class.
+    """
+
+    X: Any
+    y: npt.NDArray[Any]
+    rows: npt.NDArray[np.intp]
+    dropped: int
+
+
+def labelled_rows(path: Any, reading: Reading, wanted: Wanted, /) -> Labelled:
+    """The rows of a table that have a class."""
     frame = read_frame(path)
     y, labelled = table_targets(
         frame, target_names(tuple(frame.columns), reading, path), reading, path
@@ -67,7 +85,7 @@ def labelled_rows(
     X = rows_wanted(frame, wanted, source=str(path))
     dropped = int((~labelled).sum())
     kept = np.flatnonzero(labelled)
-    return (X[kept], y[kept], dropped) if dropped else (X, y, 0)
+    return Labelled(X[kept], y[kept], kept, dropped) if dropped else Labelled(X, y, kept, 0)
 
 
 def rows_wanted(frame: Any, wanted: Wanted, *, source: str, skipped: int = 0) -> Any:

@@ -40,6 +40,8 @@ class Dataset:
         Sentences: what a reader should know, such as how many rows were left out.
     names_train, names_test : tuple of str
         Of the rows, such as the files of images; empty if they have none.
+    rows_train, rows_test : ndarray of int, or None
+        Numbers of the rows in the source, from 0; None where all of it is there, in its order.
 
     Examples
     --------
@@ -65,6 +67,8 @@ class Dataset:
     remarks: tuple[str, ...] = ()
     names_train: tuple[str, ...] = ()
     names_test: tuple[str, ...] = ()
+    rows_train: npt.NDArray[np.intp] | None = None
+    rows_test: npt.NDArray[np.intp] | None = None
 
     @property
     def classes(self) -> npt.NDArray[Any]:

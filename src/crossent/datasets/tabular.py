@@ -67,6 +67,7 @@ def read_table(path: Path, reading: Reading, /) -> Dataset:
         source=str(path),
         target=targets,
         remarks=(f"{dropped} rows without a class were left out.",) if dropped else (),
+        rows_train=np.flatnonzero(labelled) if dropped else None,
     )
 
 

@@ -81,7 +81,19 @@ A `Status` is in a file only as its name inside a Certificate, which converts it
 cannot rebuild an enum's member, and the sentence that is its value may be reworded.
 """
 
-_NUMPYS = ("numpy.dtype",)  # scikit-learn's imputers keep one; it is read off an empty array
+_OTHERS = (
+    "numpy.dtype",  # scikit-learn's imputers keep one; it is read off an empty array
+    # What `cv` may be; these hold nothing but numbers, and skops does not list them.
+    "sklearn.model_selection._split.GroupKFold",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.RepeatedKFold",
+    "sklearn.model_selection._split.RepeatedStratifiedKFold",
+    "sklearn.model_selection._split.ShuffleSplit",
+    "sklearn.model_selection._split.StratifiedGroupKFold",
+    "sklearn.model_selection._split.StratifiedKFold",
+    "sklearn.model_selection._split.StratifiedShuffleSplit",
+    "sklearn.model_selection._split.TimeSeriesSplit",
+)
 _HEADER = "crossent.json"
 _SEAL = b"crossent sha256 "
 _DIGEST_LENGTH = 64
@@ -253,7 +265,7 @@ def _without_callbacks(model: BaseEstimator) -> BaseEstimator:
 def _foreign_types(archive: bytes) -> list[str]:
     """Names of the archive's types that are neither ours nor trusted by skops."""
     found = skops.io.get_untrusted_types(data=archive)
-    return sorted(set(found) - {*TRUSTED, *_NUMPYS})
+    return sorted(set(found) - {*TRUSTED, *_OTHERS})
 
 
 def _header(model: BaseEstimator) -> bytes:
@@ -324,7 +336,7 @@ def _opened(data: bytes, path: Path) -> Any:
 def _rebuilt(data: bytes, version: str, path: Path) -> Any:
     """The object in a sealed archive, if all its types are trusted."""
     try:
-        return skops.io.loads(data, trusted=[*TRUSTED, *_NUMPYS])
+        return skops.io.loads(data, trusted=[*TRUSTED, *_OTHERS])
     except UntrustedTypesFoundException as error:
         foreign = ", ".join(_foreign_types(data))
         message = (

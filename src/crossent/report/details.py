@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from crossent.datasets import Dataset
 
 __all__ = ["ReportDetails"]
@@ -29,6 +32,8 @@ class ReportDetails:
         To show in place of ``model.feature_names_in_``.
     image_shape : (height, width) or (height, width, channels)
         If every row is an image.
+    train_names, test_names : sequence, a name or a number for each row
+        To show in place of the rows' numbers: files, or numbers of rows in a file, from 0.
     seconds : float
         Wall time, where the model carries no certificate.
     command : str
@@ -55,6 +60,8 @@ class ReportDetails:
     class_names: Sequence[Any] | None = None
     feature_names: Sequence[str] | None = None
     image_shape: tuple[int, ...] | None = None
+    train_names: Sequence[str] | npt.NDArray[np.intp] | None = None
+    test_names: Sequence[str] | npt.NDArray[np.intp] | None = None
     seconds: float | None = None
     command: str | None = None
     created: datetime | None = None
@@ -71,5 +78,7 @@ class ReportDetails:
             class_names=dataset.class_names,
             feature_names=dataset.feature_names,
             image_shape=dataset.image_shape,
+            train_names=dataset.names_train or dataset.rows_train,
+            test_names=dataset.names_test or dataset.rows_test,
         )
         return replace(known, **changes)

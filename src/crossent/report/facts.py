@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from crossent.certificate import Certificate, TracePoint
 from crossent.errors import InputError
@@ -27,10 +28,11 @@ __all__ = ["Facts", "RowsShown", "gather"]
 
 @dataclass(frozen=True)
 class RowsShown:
-    """Rows as they came, and as the classifier at the end of a pipeline gets them."""
+    """Rows as they came, as the classifier at the end of a pipeline gets them, and their names."""
 
     raw: Any
     features: Any
+    names: Sequence[str] | npt.NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,10 @@ def gather(
         test=None if test is None else replace(test_rows, classes=shown),
         train_result=evaluation(train_rows, class_frequencies=known),
         test_result=None if test is None else evaluation(test_rows, class_frequencies=known),
-        train_shown=RowsShown(raw_train[0], train[0]),
-        judged_shown=RowsShown(raw[0], train[0] if test is None else test[0]),
+        train_shown=_shown(raw_train, train, train_rows, details.train_names),
+        judged_shown=_shown(raw, train, train_rows, details.train_names)
+        if test is None
+        else _shown(raw, test, test_rows, details.test_names),
         shape=(train_rows.labels.size, _n_features(model, train[0])),
         feature_scale=_standard_deviations(train[0]),
         columns=getattr(encoder_of(pipeline), "columns_", ()),
@@ -152,6 +156,19 @@ def gather(
         out_of_fold=_renamed(extras.out_of_fold, model.classes_, shown),
         extras=extras,
     )
+
+
+def _shown(
+    raw: Any, encoded: Any, rows: Predictions, names: Sequence[str] | npt.NDArray[np.intp] | None
+) -> RowsShown:
+    """Rows to show; InputError unless there is a name for each, or none at all."""
+    if names is not None and len(names) != rows.labels.size:
+        message = (
+            f"There are {len(names)} names for {rows.labels.size} rows; `train_names` and "
+            "`test_names` need one for each row."
+        )
+        raise InputError(message)
+    return RowsShown(raw[0], encoded[0], names)
 
 
 def _uncalibrated(

@@ -27,11 +27,12 @@ def row_table(
         header = ["row", "class", "its target", "taken for", "excess"]
     names, cells = _cells(facts, [row.row for row in found], shown)
     lines = []
+    called = [_called(row.row, shown) for row in found]
     for place, row in enumerate(found):
         bits = f"{row.excess_bits:.1f} bits" if math.isfinite(row.excess) else "infinite"
         lines.append(
             [
-                str(row.row),
+                called[place],
                 _with_probability(row.target, row.target_probability),
                 *([html.percent(row.target_mass)] if soft else []),
                 "–"
@@ -43,10 +44,25 @@ def row_table(
         )
     numeric = not (facts.columns or names == ["text"])
     right = range(len(header) - 1, len(header) + (len(names) if numeric else 0))
-    numbers = {0, *([2] if soft else []), *right}
+    numbers = {*([] if _files(shown) else [0]), *([2] if soft else []), *right}
     table = html.table([*header, *(html.data(name, 20) for name in names)], lines, numbers=numbers)
-    note = "Behind each class stands the model’s probability of it. Rows are counted from 0."
+    note = "Behind each class stands the model’s probability of it."
+    if not _files(shown):
+        counted = "" if shown.names is None else ", as they stand in the data"
+        note += f" Rows are counted from 0{counted}."
     return f'{table}<p class="muted">{note}</p>'
+
+
+def _files(shown: RowsShown) -> bool:
+    """Whether the rows have names that are not numbers."""
+    return shown.names is not None and len(shown.names) > 0 and isinstance(shown.names[0], str)
+
+
+def _called(number: int, shown: RowsShown) -> str:
+    """Name of a row, or its number, as HTML."""
+    if shown.names is None:
+        return str(number)
+    return html.data(shown.names[number], 40) if _files(shown) else str(int(shown.names[number]))
 
 
 def _with_probability(name: Any, probability: float) -> str:
