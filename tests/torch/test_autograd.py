@@ -205,13 +205,16 @@ def test_gradients_reach_targets_and_weights_through_the_definition(problem):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-15)
 
 
-def test_autocast_takes_the_layers_type_and_returns_its_gradients_in_float32(problem):
+@pytest.mark.parametrize("path", ["cpu-blocks", "cpu-recompute", "reference"])
+def test_autocast_takes_the_layers_type_and_returns_its_gradients_in_float32(problem, path):
     given = problem("labels", dtype=torch.float32)
     halves = [x.detach().bfloat16() for x in given.layer]
-    expected = linear_cross_entropy(*halves[:2], given.target, linear_bias=halves[2])
+    options = {"path": path, "z_loss": 0.1, "label_smoothing": 0.1, "logit_softcap": 3.0}
+    options |= {"logit_softcap": None} if path == "cpu-blocks" else {}
+    expected = linear_cross_entropy(*halves[:2], given.target, linear_bias=halves[2], **options)
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = given.call(linear_cross_entropy)
+        loss = given.call(linear_cross_entropy, **options)
     loss.backward()
 
     assert loss.dtype == torch.float32

@@ -78,6 +78,11 @@ BAD = {
     "path": ((X, W, y), {"path": "fast"}, "the paths are .*cpu-blocks"),
     "filter": ((X, W, y), {"filter": 2.0}, "`filter` is 2.0"),
     "workspace": ((X, W, y), {"max_workspace_bytes": 50}, "one row at a time needs"),
+    "workspace of a filter": (
+        (X, W, y),
+        {"filter": 0.1, "max_workspace_bytes": 39},
+        "39; one row at a time needs 40",
+    ),
     "input dimensions": ((X.sum(), W, y), {}, "`input` is a single number"),
     "weight dimensions": ((X, W[0], y), {}, r"must be \(q, d\)"),
 }

@@ -1,5 +1,10 @@
 """The module: its own weight or a shared one, trained."""
 
+import math
+import subprocess
+import sys
+
+import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -75,3 +80,16 @@ def test_the_module_shows_the_options_it_has():
     assert "z_loss=0.1" in shown
     assert "shift=1" in shown
     assert "temperature" not in shown
+
+
+def test_the_loss_loads_no_array_library():
+    """It is measured on machines that have PyTorch, Triton, NumPy and SciPy."""
+    code = (
+        "import sys; sys.modules['array_api_compat'] = None\n"
+        "import crossent.torch as ours, torch\n"
+        "X = torch.ones(2, 3)\n"
+        "print(ours.linear_cross_entropy(X, X, torch.tensor([0, 1])).item())"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert float(made.stdout) == pytest.approx(math.log(2.0), rel=1e-6)

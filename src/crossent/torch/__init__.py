@@ -31,9 +31,10 @@ labels of a row are kept out of its sum of exponentials there, so that a loss ne
 gradient at the label keep all their digits.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from crossent.torch.linear import explain, linear_cross_entropy
-from crossent.torch.linear_maps import StructuredLinear
-from crossent.torch.linear_maps_products import product
 from crossent.torch.logits import softmax_cross_entropy
 from crossent.torch.module import LinearCrossEntropy
 from crossent.torch.path import Cost, Path
@@ -43,6 +44,10 @@ from crossent.torch.vocabulary_parallel import (
     vocabulary_parallel_linear_cross_entropy,
     vocabulary_slice,
 )
+
+if TYPE_CHECKING:
+    from crossent.torch.linear_maps import StructuredLinear
+    from crossent.torch.linear_maps_products import product
 
 __all__ = [
     "PATHS",
@@ -59,3 +64,16 @@ __all__ = [
     "vocabulary_parallel_linear_cross_entropy",
     "vocabulary_slice",
 ]
+
+_LATER = {
+    "StructuredLinear": "crossent.torch.linear_maps",
+    "product": "crossent.torch.linear_maps_products",
+}
+"""Fetched on first use: the loss needs no array-API library, these do."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    message = f"module 'crossent.torch' has no attribute {name!r}"
+    raise AttributeError(message)

@@ -6,6 +6,7 @@ from crossent.torch.call import Problem
 from crossent.torch.cuda_blocks import Cut, whole_rows_cut
 from crossent.torch.cuda_paths import no_device, sizes_of_problem
 from crossent.torch.engine import Engine
+from crossent.torch.filter_bound import rows_at_a_time
 from crossent.torch.path import Cost, Path
 
 __all__ = ["CPU_FILTERED", "CUDA_FILTERED"]
@@ -26,18 +27,23 @@ def no_filter(problem: Problem) -> str | None:
 def _cpu_refusal(problem: Problem) -> str | None:
     if problem.device != "cpu":
         return f"It serves CPUs, the tensors are on {problem.device}."
-    return no_filter(problem)
+    refusal = no_filter(problem)
+    if refusal is None:
+        _cpu_rows(problem)
+    return refusal
+
+
+def _cpu_rows(problem: Problem) -> tuple[int, int]:
+    item = 8 if problem.dtype == "float64" else 4
+    budget = problem.options.max_workspace_bytes
+    return rows_at_a_time(problem.n_rows, problem.n_classes, item, budget)
 
 
 def _cpu_cost(problem: Problem) -> Cost:
     """As if nothing could be left out; how much can is in the data."""
-    item = 8 if problem.dtype == "float64" else 4
-    rows = min(128, problem.n_rows)
-    return Cost(
-        1.0 + problem.needs_input + problem.needs_weight,
-        item * rows * problem.n_classes * 2,
-        {"rows": rows, "classes": problem.n_classes},
-    )
+    rows, size = _cpu_rows(problem)
+    products = 1.0 + problem.needs_input + problem.needs_weight
+    return Cost(products, size, {"rows": rows, "classes": problem.n_classes})
 
 
 def _load_cpu() -> Engine:

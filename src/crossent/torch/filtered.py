@@ -32,7 +32,7 @@ from crossent.torch.engine import (
     joined,
     known,
 )
-from crossent.torch.filter_bound import no_error
+from crossent.torch.filter_bound import no_error, rows_at_a_time
 from crossent.torch.filtering import Selection, select
 from crossent.torch.sweep import scratch, swept
 from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
@@ -40,9 +40,6 @@ from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
 __all__ = ["CPU_FILTER", "FilterBackend", "FilteredEngine", "allows_filter"]
 
 CoefficientsOf = Callable[[Statistics, slice], Coefficients]
-_MOST_ROWS = 128
-"""More rows at a time would keep more classes: one row that needs a class keeps it for all."""
-_FREE_BYTES = 4 * 2**20
 
 
 class _Missing(NamedTuple):
@@ -186,7 +183,8 @@ def _filtered(
 ) -> tuple[Statistics, Gradients, Tensor]:
     wide = _widened(logits)
     n, q = len(wide.input), wide.n_classes
-    blocks = Blocks(_rows_at_a_time(wide, budget), q, 1, 0)
+    rows, size = rows_at_a_time(n, q, wide.input.element_size(), budget)
+    blocks = Blocks(rows, q, 1, size)
     memory = wide.input.new_empty((2 if questions.entropy else 1, blocks.rows, q))
     sums, missing = LinearGradients(wide, needs, at_once=False), Corrections()
     tiles, parts, spreads = Tiles(wide, blocks), [], []
@@ -210,14 +208,6 @@ def _filtered(
         sums.subtract(RankOne(torch.cat(spreads), known(questions.spread)))
     bound = missing.bound(wide)
     return joined(parts), _narrowed(sums.finished(), logits), bound
-
-
-def _rows_at_a_time(logits: RowLogits, budget: int | None) -> int:
-    n, q = len(logits.input), logits.n_classes
-    item = int(logits.input.element_size())
-    wanted = max(n * q * item // 10, _FREE_BYTES) if budget is None else budget
-    # The block of exponentials, a copy of those that stay, and column sums.
-    return max(1, min(_MOST_ROWS, n, int(wanted // (2 * q * item))))
 
 
 def _add_rows(

@@ -43,12 +43,18 @@ def _in_graph(call: Call, problem: Problem) -> LinearCrossEntropyResult:
         message = "`filter` is not served inside torch.compile; call it outside, or leave it off."
         raise InputError(message)
     if call.options.path == "reference" or problem.needs_others:
-        return reference(call)
+        return _defined(call)
     return compiled(call, Needs(problem.needs_input, problem.needs_weight, problem.needs_bias))
 
 
 def _by_reference(call: Call) -> LinearCrossEntropyResult:
     check_values(call)
     kept = used_rows(call, waits=True)
-    result = reference(take_rows(call, kept))
+    result = _defined(take_rows(call, kept))
     return put_back(result, kept, call.options.reduction)
+
+
+def _defined(call: Call) -> LinearCrossEntropyResult:
+    """By plain operations; autocast has had its say over the layer, and none over the sums."""
+    with torch.autocast(call.input.device.type, enabled=False):
+        return reference(call)
