@@ -1,14 +1,17 @@
 """The section of benchmarks/linear_cross_entropy.py that needs a GPU.
 
-    python -m benchmarks.linear_cross_entropy_gpu [--rounds 10] [--out FILE]
+    PYTHONPATH=src python -m benchmarks.linear_cross_entropy_gpu [--rounds 10] [--out FILE]
 
-writes benchmarks/results/linear_cross_entropy_gpu.json, from which
-``python -m benchmarks.linear_cross_entropy --table`` makes the table.
+from the root of the repository, on any machine that has PyTorch, Triton, NumPy and SciPy. Writes
+benchmarks/results/linear_cross_entropy_gpu.json, section after section, from which
+``python -m benchmarks.linear_cross_entropy --table`` makes the table. What fails is noted with its
+reason, and the rest goes on.
 
 First the kernel that stores exponentials against the library's product, then every path that
 serves, at the largest shape: that decides between them. Then the grid of shapes, the forward pass
 alone, the filtered backward pass on a distribution like a trained model's, memory, and the rivals
-that are installed. The yardstick is three library products of the same shapes.
+that are installed. The yardstick is three library products of the same shapes. Before all,
+whether losses and gradients are right on this device; last, whether anything waits for it.
 """
 
 import argparse
@@ -24,7 +27,6 @@ import numpy as np
 import torch
 from benchmarks.softmax_regression import machine
 
-from crossent.errors import InputError
 from crossent.torch import PATHS, explain, linear_cross_entropy
 
 RESULTS = Path(__file__).parent / "results" / "linear_cross_entropy_gpu.json"
@@ -35,7 +37,11 @@ Call = Callable[[], Any]
 
 
 def gpu_seconds(calls: dict[str, Call], rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds of each call by the device's clock, measured in turns; two rounds warm up."""
+    """Seconds of each call by the device's clock, measured in turns; two rounds warm up.
+
+    A call that fails the first time is left out, and said so.
+    """
+    calls = {name: call for name, call in calls.items() if _runs(name, call)}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for round_ in range(rounds + 2):
         for name, call in calls.items():
@@ -50,6 +56,17 @@ def gpu_seconds(calls: dict[str, Call], rounds: int) -> dict[str, dict[str, floa
         name: {"best_s": min(times), "median_s": float(np.median(times))}
         for name, times in seconds.items()
     }
+
+
+def _runs(name: str, call: Call) -> bool:
+    try:
+        call()
+        torch.cuda.synchronize()
+    except Exception as error:  # whatever others raise must not end the run
+        print(f"{name} failed: {type(error).__name__}: {error}"[:300], flush=True)
+        torch.cuda.empty_cache()
+        return False
+    return True
 
 
 def problem(n: int, d: int, q: int) -> tuple[Any, Any, Any]:
@@ -140,6 +157,70 @@ def exact(shape: tuple[int, int, int], rounds: int, *, with_rivals: bool) -> dic
     return {"shape": shape, "times": times, "share_of_three_products": share}
 
 
+def correct(shape: tuple[int, int, int] = (1000, 320, 5003)) -> dict[str, Any]:
+    """Relative errors of loss and gradients of every path against float64, some rows ignored."""
+    X, W, y = problem(*shape)
+    y[::7] = -100
+    wide = [x.detach().double().requires_grad_() for x in (X, W)]
+    expected = linear_cross_entropy(*wide, y, path="reference")
+    theirs = torch.autograd.grad(expected, wide)
+    found: dict[str, Any] = {"shape": shape, "rounding_of_bfloat16": 2.0**-9}
+    for path in serving(X, W, y):
+        for ignore_index in (None, -100):
+            loss = linear_cross_entropy(X, W, y, path=path, ignore_index=ignore_index)
+            pairs = zip(torch.autograd.grad(loss, (X, W)), theirs, strict=True)
+            errors = [float((a.double() - b).norm() / b.norm()) for a, b in pairs]
+            found[f"{path}, ignore_index={ignore_index}"] = {
+                "loss": abs(float(loss) / float(expected) - 1.0),
+                "gradients": errors,
+            }
+    return found
+
+
+def waits(shape: tuple[int, int, int] = (2048, 512, 32000)) -> dict[str, Any]:
+    """Whether a step makes the host wait, as PyTorch watches it; whether a graph captures it."""
+    X, W, y = problem(*shape)
+    call = step(linear_cross_entropy, X, W, y)
+    call()
+    found: dict[str, Any] = {"step": "nothing waits", "graph": "captured"}
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        call()
+    except RuntimeError as error:
+        found["step"] = str(error)[:300]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        call()
+    torch.cuda.synchronize()
+    try:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            call()
+        graph.replay()
+        torch.cuda.synchronize()
+    except RuntimeError as error:
+        found["graph"] = str(error)[:300]
+    return found
+
+
+def ignored(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
+    """Three quarters of the rows ignored: left out, which waits once, or silenced."""
+    X, W, y = problem(*shape)
+    some = y.clone()
+    some[torch.rand(len(y), device="cuda") < 0.75] = -100
+    calls = {
+        "all rows": step(linear_cross_entropy, X, W, y),
+        "left out": step(linear_cross_entropy, X, W, some, ignore_index=-100),
+        "silenced": step(linear_cross_entropy, X, W, some),
+    }
+    times = gpu_seconds(calls, rounds)
+    faster = times["all rows"]["best_s"] / times["left out"]["best_s"]
+    return {"shape": shape, "times": times, "times_faster": faster}
+
+
 def forward(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
     X, W, y = problem(*shape)
     Z = torch.empty(len(X), len(W), device="cuda", dtype=X.dtype)
@@ -206,15 +287,26 @@ def memory(shape: tuple[int, int, int]) -> dict[str, Any]:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        step(loss, X, W, y)()
+        if not _runs(name, step(loss, X, W, y)):
+            continue
         gradients = sum(x.numel() * x.element_size() for x in (X, W))
         found[name] = torch.cuda.max_memory_allocated() - before - gradients
         X.grad = W.grad = None
     return found
 
 
-def measure_gpu(rounds: int) -> dict[str, Any]:
-    """Everything there is to measure on the first GPU."""
+def tried(measured: Call) -> Any:
+    """What was measured, or why it was not: the other sections are worth having."""
+    try:
+        return measured()
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {error}"[:500]}
+    finally:
+        torch.cuda.empty_cache()
+
+
+def measure_gpu(rounds: int, out: Path | None = None) -> dict[str, Any]:
+    """Everything there is to measure on the first GPU; `out` is written after each section."""
     from benchmarks.linear_cross_entropy_kernel import measure_kernel
 
     found: dict[str, Any] = {
@@ -225,23 +317,25 @@ def measure_gpu(rounds: int) -> dict[str, Any]:
         "commit": machine.commit(),
     }
 
-    def note(name: str, measured: Callable[[], Any]) -> None:
-        found[name] = measured()
+    def grid() -> list[Any]:
+        return [tried(lambda s=shape: exact(s, rounds, with_rivals=False)) for shape in GRID]
+
+    sections: dict[str, Call] = {
+        "correct": correct,
+        "kernel": lambda: measure_kernel(*problem(*LARGEST), gpu_seconds, rounds),
+        "largest": lambda: exact(LARGEST, rounds, with_rivals=True),
+        "forward": lambda: forward(LARGEST, rounds),
+        "filtered": lambda: filtered(LARGEST, rounds),
+        "ignored": lambda: ignored(LARGEST, rounds),
+        "grid": grid,
+        "memory": lambda: memory(LARGEST),
+        "waits": waits,  # last: a capture that fails may leave the stream unusable
+    }
+    for name, measured in sections.items():
+        found[name] = tried(measured)
         print(name, json.dumps(found[name]), flush=True)
-        torch.cuda.empty_cache()
-
-    def filter_or_reason() -> dict[str, Any]:
-        try:
-            return filtered(LARGEST, rounds)
-        except InputError as error:
-            return {"refused": str(error)}
-
-    note("kernel", lambda: measure_kernel(*problem(*LARGEST), gpu_seconds, rounds))
-    note("largest", lambda: exact(LARGEST, rounds, with_rivals=True))
-    note("forward", lambda: forward(LARGEST, rounds))
-    note("filtered", filter_or_reason)
-    note("grid", lambda: [exact(shape, rounds, with_rivals=False) for shape in GRID])
-    note("memory", lambda: memory(LARGEST))
+        if out is not None:
+            out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     return found
 
 
@@ -252,8 +346,7 @@ def main() -> str | None:
     given = parser.parse_args()
     if not torch.cuda.is_available():
         return "No CUDA device is here, so the GPU section cannot be measured."
-    found = measure_gpu(given.rounds)
-    given.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    measure_gpu(given.rounds, given.out)
     return None
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 import triton
-from triton.compiler.errors import CompilationError
-from triton.runtime.errors import OutOfResources
+from triton.errors import TritonError
 
 from crossent.kernels.triton_exponentials import Asked, exponentials
 from crossent.kernels.triton_jit import TileShape, product_shape
@@ -63,7 +62,7 @@ def measure_kernel(X: Any, W: Any, y: Any, timer: Timer, rounds: int) -> dict[st
         try:
             kernel()
             calls[name_of(shape)] = kernel
-        except (OutOfResources, CompilationError, RuntimeError) as error:
+        except (TritonError, RuntimeError) as error:
             refused[name_of(shape)] = f"{type(error).__name__}: {error}"[:200]
     times = timer({"library": library, **calls}, rounds)
     seconds = {name: t["best_s"] for name, t in times.items() if name != "library"}

@@ -169,9 +169,12 @@ def gpu(found: Found) -> str:
     case = found.get("gpu")
     if case is None:
         return "Not measured: no GPU was there."
+    failed = [name for name, part in case.items() if isinstance(part, dict) and "failed" in part]
+    case = {name: part for name, part in case.items() if name not in failed}
     rows = []
-    for shape in (case["largest"], *case["grid"]):
-        least = 0.95 if shape is case["largest"] else 0.90
+    shapes = (*filter(None, [case.get("largest")]), *case.get("grid", []))
+    for shape in (shape for shape in shapes if "failed" not in shape):
+        least = 0.95 if shape is case.get("largest") else 0.90
         share = shape["share_of_three_products"]
         times = {name: f"{1e3 * t['best_s']:.2f}" for name, t in shape["times"].items()}
         others = [f"{name} {ms}" for name, ms in times.items() if name != "three products"]
@@ -185,15 +188,13 @@ def gpu(found: Found) -> str:
             ]
         )
     head = ["n × d × q", "three products, ms", "others, ms", "share", "bar"]
-    forward, filtered = case["forward"], case["filtered"]
-    lines = [
-        f"{case['device']}, bfloat16, forward and backward.",
-        "",
-        table(head, rows),
-        "",
-        f"Forward alone: {forward['share_of_one_product']:.1%} of one product (bar 92 %).",
-    ]
-    if "times" in filtered:
+    lines = [f"{case['device']}, bfloat16, forward and backward.", "", table(head, rows), ""]
+    lines += [f"Not measured, because it failed: {', '.join(failed)}."] if failed else []
+    if "forward" in case:
+        share = case["forward"]["share_of_one_product"]
+        lines.append(f"Forward alone: {share:.1%} of one product (bar 92 %).")
+    if "filtered" in case:
+        filtered = case["filtered"]
         ms = 1e3 * filtered["times"]["filtered"]["best_s"]
         pairs = zip(filtered["differences"], filtered["bound"], strict=True)
         sizes = ", ".join(f"{a:.1e} (bound {b:.1e})" for a, b in pairs)
@@ -201,10 +202,14 @@ def gpu(found: Found) -> str:
             f"Filtered: {ms:.2f} ms (bar 24 ms); ∂X and ∂W differ by {sizes}, as Frobenius norms; "
             f"held: {verdict(filtered['holds'])}."
         )
-    kernel = case["kernel"]
-    lines.append(
+    if "kernel" in case:
+        lines.append(kernel_sentence(case["kernel"]))
+    return "\n".join(lines)
+
+
+def kernel_sentence(kernel: Found) -> str:
+    return (
         f"The kernel that stores exponentials: {kernel['best_tflops']:.0f} TFLOP/s with "
         f"{kernel['best']}, {kernel['share_of_library']:.1%} of the library's product; this says "
         f"`{kernel['prefer']}` should come first."
     )
-    return "\n".join(lines)
