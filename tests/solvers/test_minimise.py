@@ -234,6 +234,43 @@ def test_a_dear_metric_outlives_the_change_to_better_arithmetic():
         assert solution.certificate.relative_gap < 1e-10
 
 
+class Hopeful:
+    """An objective that may prove 500 times the decrement of its metric."""
+
+    def provable_gap(self, value, decrement):
+        return 500 * decrement / value
+
+
+def test_a_decrement_that_rests_near_the_end_is_not_waited_for_in_coarse_arithmetic():
+    class HopefulToy(Hopeful, Toy):
+        pass
+
+    # A metric 2.5 times the Hessian: steps leave 0.36 of the decrement, which is slow, and noise
+    # of 1e-9 hides nothing before it is gone.
+    objective = quadratic([1.0, 4.0], noise=1e-9, refinable=True)
+    metric = Model(2.5 * np.diag([1.0, 4.0]), "exact", 150.0)
+    objective.parts = *objective.parts[:2], lambda _: metric
+    objective.__class__ = HopefulToy
+    objective.gap_of = lambda _: math.inf  # the plain formula proves nothing here
+    objective.certify = _as_quadratic(objective)
+    solution = run(objective, [5.0, 5.0], tol=1e-8, memory=0)
+    assert objective.calls["refine"] == 1
+    assert all(at < objective.refined_at for at in objective.metrics_at)  # the metric is kept
+    assert solution.certificate.relative_gap <= 1e-8
+
+
+def _as_quadratic(objective):
+    certify = Toy.certify
+
+    def certified(w):
+        kept, objective.gap_of = objective.gap_of, lambda g: 0.5 * float(g**2 @ [1.0, 0.25])
+        found = certify(objective, w)
+        objective.gap_of = kept
+        return found
+
+    return certified
+
+
 def test_a_start_at_the_minimum_is_certified_without_a_step():
     solution = run(quadratic([1.0, 2.0]), [1.0, 1.0])
     assert solution.certificate.status is Status.CONVERGED

@@ -1,5 +1,6 @@
 """From checked arrays to the optimum: source, objective, start, solver, and back to (q, d)."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from crossent.certificate import Certificate, Status, TracePoint
 from crossent.errors import InputError
-from crossent.kernels import choose, problem_of
+from crossent.kernels import Kernel, choose, problem_of
 from crossent.linear_model.targets import Targets
 from crossent.objectives import SoftmaxObjective, dual_start, separable, separates
 from crossent.objectives.blas import blas_threads
@@ -32,6 +33,10 @@ _HESSIANS: dict[str, Literal["auto", "model", "exact"]] = {
 }
 _BLAS_FEATURES = 1500  # above, the Hessian's model is worth more than one BLAS thread
 _MAX_NEWTON = 12_000  # rows of the exact Hessian: 1.2 GB
+_MANY_ROWS = 200_000  # from here on a fit begins at that of a share of the rows
+_SHARE_OF_ROWS = 16
+_ROWS_PER_COEFFICIENT = 20
+_ROUGH = 1e-3
 _SEPARABLE_LOSS = 0.05  # nats; above it, and with a penalty, separation is not looked for
 
 
@@ -113,6 +118,7 @@ def solve(
     rng: np.random.Generator,
     callback: PassCallback | None = None,
     thorough: bool = False,
+    kernel: Kernel | None = None,
 ) -> Fit:
     """The optimum of `problem`.
 
@@ -125,14 +131,15 @@ def solve(
         See `PassCallback`.
     thorough : bool
         See `SoftmaxObjective`.
+    kernel : Kernel, optional
+        Default: the catalogue's choice.
     """
-    mass = problem.targets.class_mass(problem.weight)
-    present = mass > 0
+    present = problem.targets.class_mass(problem.weight) > 0
     source = source_of(problem, present)
     _check_newton(solver, source, problem.fit_intercept)
     objective = SoftmaxObjective(
         source,
-        choose(problem_of(source.X, source.n_classes)),
+        kernel or choose(problem_of(source.X, source.n_classes)),
         penalty=problem.penalty,
         fit_intercept=problem.fit_intercept,
         n_threads=n_threads,
@@ -146,13 +153,8 @@ def solve(
             point, *_all_classes(*objective.unpack(w), present)
         )
 
-    first = _start(objective, mass[present], None if start is None else _rows(start, present))
     with blas_threads(_blas_limit(n_threads, source, solver)):
-        began, epochs = time.perf_counter(), 0
-        if start is None and solver == "auto":
-            dual = dual_start(objective, tol=tol, max_epochs=max_passes - 2, rng=rng)
-            first, epochs = (first, 0) if dual is None else (dual.w, dual.epochs)
-        spent = (objective.passes + epochs, time.perf_counter() - began)
+        first, spent = _beginning(objective, problem, start, tol, max_passes, solver, rng)
         solution = minimise(
             objective,
             first,
@@ -169,6 +171,72 @@ def solve(
         certificate = replace(solution.certificate, status=Status.SEPARABLE)
         solution = replace(solution, certificate=certificate)
     return Fit(*_all_classes(W, b, present), solution, present, split)
+
+
+def _beginning(
+    objective: SoftmaxObjective,
+    problem: Problem,
+    start: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None,
+    tol: float,
+    max_passes: int,
+    solver: str,
+    rng: np.random.Generator,
+) -> tuple[npt.NDArray[np.float64], tuple[int, float]]:
+    """Where the solver begins, and the passes and seconds that it took to find that."""
+    began = time.perf_counter()
+    mass = problem.targets.class_mass(problem.weight)
+    present = mass > 0
+    if start is None and solver == "auto":
+        dual = dual_start(objective, tol=tol, max_epochs=max_passes - 2, rng=rng)
+        if dual is not None:
+            return dual.w, (objective.passes + dual.epochs, time.perf_counter() - began)
+        few = _fit_of_few_rows(problem, present, objective, max_passes, rng)
+        if few is not None:
+            first = _start(objective, mass[present], _rows((few.W, few.b), present))
+            passes = math.ceil(few.certificate.passes / _SHARE_OF_ROWS)
+            return first, (passes, time.perf_counter() - began)
+    rows = None if start is None else _rows(start, present)
+    return _start(objective, mass[present], rows), (0, 0.0)
+
+
+def _fit_of_few_rows(
+    problem: Problem,
+    present: npt.NDArray[np.bool_],
+    objective: SoftmaxObjective,
+    max_passes: int,
+    rng: np.random.Generator,
+) -> Fit | None:
+    """A rough fit to one row in sixteen, at the same λ; None where the rows are not many.
+
+    From its optimum the whole takes 5 passes in place of 10 (1,000,000×50, q = 7). One row of
+    every sixteen consecutive ones, whichever, so that sorted rows do no harm.
+    """
+    n, d = problem.X.shape
+    size = int(present.sum()) * (d + problem.fit_intercept)
+    if problem.penalty == 0 or n < max(_MANY_ROWS, _ROWS_PER_COEFFICIENT * _SHARE_OF_ROWS * size):
+        return None
+    firsts = np.arange(0, n - _SHARE_OF_ROWS + 1, _SHARE_OF_ROWS)
+    rows = firsts + rng.integers(_SHARE_OF_ROWS, size=len(firsts))
+    targets = replace(problem.targets, values=problem.targets.values[rows])
+    weight = problem.weight[rows]
+    few = replace(
+        problem,
+        X=problem.X[rows],
+        targets=targets,
+        weight=weight,
+        offset=None if problem.offset is None else problem.offset[rows],
+        C=problem.C * float(problem.weight.sum() / weight.sum()),
+    )
+    return solve(
+        few,
+        start=None,
+        tol=_ROUGH,
+        max_passes=max_passes,
+        solver="auto",
+        n_threads=objective.n_threads,
+        rng=rng,
+        kernel=objective.kernel,
+    )
 
 
 def _blas_limit(n_threads: int | None, source: ArraySource, solver: str) -> int | None:

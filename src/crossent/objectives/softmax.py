@@ -295,11 +295,11 @@ class SoftmaxObjective:
             column_range=self.source.column_range,
             offset_width=self.source.offset_width,
         )
-        if slack > 0 and _relative(value, gap) > self.enough:
-            gap, slack = min((gap, slack), self._gap_with_moments(w, sums))
         if _relative(value, gap) > self.enough:
             better = self._scaled_gap(w, sums)
             gap, slack = (better, 0.0) if better < gap else (gap, slack)
+        if slack > 0 and _relative(value, gap) > self.enough:
+            gap, slack = min((gap, slack), self._gap_with_moments(w, sums))
         return gradient, Certificate("gap", value, gap, _relative(value, gap), norm), slack
 
     def _gap_with_moments(self, w: npt.NDArray[np.float64], sums: PassSums) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from crossent.typing import Callback, Metric, Objective, ProvesDecrements
 __all__ = ["minimise"]
 
 _SAFETY = 0.8  # certify when the unproven relative gap is below this share of tol
+_NEAR = 10.0  # times tol: a decrement that rests so near is not waited for in coarse arithmetic
 _SMALL_VALUE = 1e-3  # below it decrements are judged absolutely: separable data drive f to 0
 _LAST_MARGIN = 1e-4  # if certificates still fail below this share of tol, rounding is to blame
 _COARSE = 1e-10  # resolution above which there may be better arithmetic to go over to
@@ -119,8 +120,12 @@ class _Run:
             if self.drop_when_built < _SETTLED:
                 return False  # the Hessian changes no more; another sample would be no better
             wait = max(wait, _SAMPLED_WAIT)
-        slow = len(self.slopes) < 2 or self.slopes[-1] < _GOOD_RATIO * self.slopes[-2]
-        return self.age >= wait and slow
+        return self.age >= wait and self._is_slow
+
+    @property
+    def _is_slow(self) -> bool:
+        """Whether the last step shrank the decrement less than Newton's method would."""
+        return len(self.slopes) < 2 or self.slopes[-1] < _GOOD_RATIO * self.slopes[-2]
 
     @property
     def _has_good_metric(self) -> bool:
@@ -148,6 +153,15 @@ class _Run:
             return min(gap, self.caution * proved)
         return gap
 
+    def wants_better_arithmetic(self) -> bool:
+        """Whether the decrement rests just above what `tol` asks for, in coarse arithmetic.
+
+        A good metric shrinks it at every step, unless it is made of rounding.
+        """
+        if self.objective.resolution <= _COARSE or not self._has_good_metric:
+            return False
+        return self.gaps[-1] <= _NEAR * self.tol and self._is_slow
+
     def rounding_hides(self, slope: float, noise: float) -> bool:
         """Whether the predicted decrease is noise, and the gap has long stopped falling."""
         # A good metric gets to rounding in a few steps; a mere model may rest on the way.
@@ -173,12 +187,22 @@ class _Run:
         if self.pairs.pairs and self.margin >= _LAST_MARGIN:
             self.pairs.forget()
             return here
+        if self.metric is not None and self.metric.cost > _DEAR:
+            return self.refined(here)
+        kept, self.metric = self.metric, None
+        finer = self.refined(here)
+        if finer is None:
+            self.metric = kept
+        return finer
+
+    def refined(self, here: Point) -> Point | None:
+        """The same point in better arithmetic, if there is any."""
         if not self.objective.refine():
             return None
-        if self.metric is None or self.metric.cost <= _DEAR:
-            self.metric = None
         self.margin = _SAFETY
+        self.age = 0  # the metric was not slow; rounding was
         self.gaps.clear()
+        self.pairs.forget()
         return self.evaluate(here.w)
 
     def finish(self, point: Point, certificate: Certificate, status: Status) -> Solution:
@@ -272,6 +296,9 @@ def minimise(
             if solution is not None:
                 return solution
         noise = objective.resolution * abs(here.value)
+        if run.wants_better_arithmetic() and (finer := run.refined(here)) is not None:
+            here = finer
+            continue
         if run.margin < _LAST_MARGIN or run.rounding_hides(slope, noise):
             found = None
         else:
