@@ -211,3 +211,12 @@ def test_one_block_is_the_dense_objective(random_problem, structured_of, objecti
     )
     # The dense objective has a second, tighter bound besides.
     assert dense.certify(w)[2].gap <= one.certify(w)[2].gap * (1 + 1e-9)
+
+
+def test_the_sample_of_a_diagonal_shrinks_with_the_number_of_parameters():
+    # 400 million entries of row gradients at most, and never fewer than 256 rows.
+    assert fisher._rows_wanted(100) == 4000
+    assert fisher._rows_wanted(2000) == 8000
+    assert fisher._rows_wanted(5001) == 4000
+    assert fisher._rows_wanted(400_000) == 1000
+    assert fisher._rows_wanted(10**7) == 256

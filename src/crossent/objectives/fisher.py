@@ -31,6 +31,8 @@ _MAX_EXACT_ROWS = 20_000  # pairs of row and label: then all of them are taken
 _MAX_FACTORED = 5000  # parameters of a factorised metric; above it is diagonal
 _ROWS_PER_PARAMETER = 4
 _FEW_ROWS, _MANY_ROWS = 4000, 10_000
+_DIAGONAL_ENTRIES = 4e8  # of r, all rows: a second or two; more parameters get fewer rows
+_LEAST_ROWS = 256
 _CHUNK = 8_000_000  # entries of r held at a time
 _RIDGE = 1e-10  # relative to each variance: keeps the model definite for λ = 0
 _DAMPING = 0.1  # likewise, where factors can trade their sizes and W is far from linear in θ:
@@ -115,7 +117,7 @@ def build_fisher_metric(
     Notes
     -----
     Cost: 4·(p + q) rows, 4000 to 10,000, of a gradient each, m·(p + q)² flops for their products
-    and (p + q)³/3 to factorise; 4000 rows for a diagonal.
+    and (p + q)³/3 to factorise; 4000 rows for a diagonal, fewer above 100,000 parameters.
     """
     q, n = source.n_classes, source.n_rows
     size = linear_map.n_parameters + q * fit_intercept
@@ -173,8 +175,7 @@ def _pairs(
         p = probabilities(block, W, b)
         each = (p[None] - np.eye(q)[:, None]).reshape(-1, q)
         return block, each, (p * block.sample_weight[:, None]).T.ravel()
-    wanted = min(_ROWS_PER_PARAMETER * size, _MANY_ROWS) if size <= _MAX_FACTORED else 0
-    m = min(source.n_rows, max(_FEW_ROWS, wanted))
+    m = min(source.n_rows, _rows_wanted(size))
     cumulated = np.cumsum(source.sample_weight)
     steps = (np.arange(m) + rng.random()) * (cumulated[-1] / m)
     chosen = np.minimum(np.searchsorted(cumulated, steps), source.n_rows - 1)
@@ -183,6 +184,13 @@ def _pairs(
     drawn = (residual.cumsum(axis=1) < rng.random((m, 1))).sum(axis=1)
     residual[np.arange(m), np.minimum(drawn, q - 1)] -= 1.0
     return block, residual, np.full(m, cumulated[-1] / m)
+
+
+def _rows_wanted(size: int) -> int:
+    """Rows of a sample, by the number of parameters."""
+    if size <= _MAX_FACTORED:
+        return max(_FEW_ROWS, min(_ROWS_PER_PARAMETER * size, _MANY_ROWS))
+    return max(_LEAST_ROWS, min(_FEW_ROWS, int(_DIAGONAL_ENTRIES / size)))
 
 
 def _chunks(pairs: int, size: int) -> list[slice]:
