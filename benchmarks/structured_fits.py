@@ -162,6 +162,9 @@ def fried(results, quick):
         factor, C = (1.0, 100.0) if quick else chosen(results.read(), name)
         for seed in SEEDS[:1] if quick else SEEDS:
             arguments = (data, size, C, factor, seed)
+            kept = results.found.get("fried", {}).get(f"{name}, {seed}", {"C": C})
+            if (kept["C"], kept.get("bandwidth_factor", factor)) != (C, factor):
+                results.forget("fried", f"{name}, {seed}")  # of an earlier choice
             results.cell("fried", f"{name}, {seed}", lambda a=arguments: fried_fit(*a))
         if not quick:
             arguments = (data, size, 1.0, 1.0, 0)

@@ -70,6 +70,8 @@ def test_a_part_that_is_measured_anew_leaves_the_others_alone(tmp_path):
     assert found["accuracy"] == {"a": 1}
     assert found["times"] == {"b": 3}
     assert found["stamp times"]["are_times_comparable"]
+    results.forget("times", "b")
+    assert results.cell("times", "b", lambda: 5) == 5
     results.begin("accuracy", resume=False)
     results.cell("accuracy", "a", lambda: 4)
     assert not json.loads(path.read_text())["stamp accuracy"]["are_times_comparable"]
