@@ -82,6 +82,18 @@ def test_a_large_table_comes_in_pieces(tmp_path, monkeypatch):
     assert pl.concat(pieces)["a"].to_list() == [str(i) for i in range(500)]
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd])
+@pytest.mark.parametrize("form", ["parquet", "ipc", "ipc_stream"])
+def test_parquet_and_arrow_are_read_however_they_are_compressed(tmp_path, form, pack):
+    frame = pl.DataFrame({"name": ["a", "b", None], "weight": [1.5, None, 3.0]})
+    path = tmp_path / "table"
+    getattr(frame, f"write_{form}")(path)
+    path.write_bytes(pack(path.read_bytes()))
+
+    assert frame_columns(path) == ("name", "weight")
+    assert read_frame(path).equals(frame)
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet", "ipc", "ipc_stream"])
 def test_no_piece_has_more_rows_than_the_most(tmp_path, monkeypatch, form):
     """Short lines, and files that are one large record batch, would be a piece of all rows."""
@@ -114,7 +126,8 @@ def test_row_groups_come_one_by_one(tmp_path):
         (b"a,a\n1,2\n", ["columns 1 and 2", "'a'"]),
         (b"a,,b\n1,2,3\n", ["column 2 has no name"]),
         (b"1.5,2.5\n1,2\n", ["only numbers"]),
-        (b'a,b\n1,"2\n3,4\n', ["not valid CSV", "quotes"]),
+        (b'a,b\n1,2\n1,"2\n3,4\n5,6\n', ["a quote that opens on line 3 is never closed"]),
+        (b'a,b\n1,2\n\n1,"2\n', ["line 4 is not valid CSV", "quotes"]),
         (b"a,b\n", ["no rows"]),
         (b"\n\n", ["empty"]),
         (b"", ["empty", "0 bytes"]),

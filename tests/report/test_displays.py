@@ -214,6 +214,19 @@ def test_two_classes_have_one_row_of_weights_that_names_both(iris, ax):
     ]
 
 
+def test_a_wide_interval_does_not_hide_the_bars(ax):
+    weights = np.array([[0.2, 0.1, 0.01], [-0.2, -0.1, -0.01]])
+    errors = np.array([[0.01, 0.01, 5.0], [0.01, 0.02, 0.01]])
+
+    display = ClassWeightsDisplay(weights, ["a", "b"], errors=errors).plot(ax=ax)
+
+    # 0.01 + 1.96 * 5 would leave the longest bar 2 % of the axis; 2.5 times 0.2 leaves it 40 %.
+    assert display.clipped_
+    assert display.axes_[0].get_xlim() == pytest.approx((-0.525, 0.525))
+    errors[0, 2] = 0.01
+    assert not ClassWeightsDisplay(weights, ["a", "b"], errors=errors).plot(ax=ax).clipped_
+
+
 def test_of_many_classes_those_with_the_largest_weights_are_drawn(ax):
     weights = np.ones((40, 9)) * np.arange(40)[:, np.newaxis]
 

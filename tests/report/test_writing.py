@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from crossent import datasets
 from crossent.certificate import Status
 from crossent.errors import InputError
+from crossent.inspection import top_losses
 from crossent.report import ReportDetails, ensure_writable, render_report, write_report
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -286,6 +287,29 @@ def test_many_classes_stay_readable_and_small():
     assert "with 150 classes a matrix would be too small to read" in text
     assert text.count("→") >= 15
     assert len(text) < 400_000
+
+
+@pytest.mark.parametrize(("name", "beside"), [("short", True), ("a_name_that_is_long", False)])
+def test_long_names_of_classes_get_the_whole_width(iris, name, beside):
+    X, y = iris
+    model = LogisticRegression(max_iter=500).fit(X, np.array([name, "b", "c"])[y])
+
+    page = render_report(model, train=(X, np.array([name, "b", "c"])[y]))
+
+    confusions = page[page.index("<h2>Confusions") : page.index("<h2>Do the prob")]
+    assert ('class="pair"' in confusions) == beside
+    assert "most often taken for" in confusions
+
+
+def test_a_name_for_each_row_stands_in_place_of_its_number(iris_model, iris):
+    names = [f"flower {k}" for k in range(150)]
+    page = render_report(iris_model, train=iris, details=ReportDetails(train_names=names))
+
+    worst = top_losses(iris_model, *iris, k=1)[0].row
+    assert f"<tbody><tr><td><bdi>flower {worst}</bdi></td>" in page
+    assert "Rows are counted" not in page
+    with pytest.raises(InputError, match="149 names for 150 rows"):
+        render_report(iris_model, train=iris, details=ReportDetails(train_names=names[1:]))
 
 
 def test_weights_of_rows_are_used(iris_model, iris):

@@ -27,14 +27,18 @@ def find_fault(stream: IO[bytes], path: Path, /, *, delimiter: str) -> None:
     of cells than the header.
     """
     reader = csv.reader(_decoded_lines(stream, path), delimiter=delimiter, strict=True)
-    width = 0
+    width, begins = 0, 1  # the line on which the row that is being read begins
     try:
         for row in reader:
             width = width or len(row)
             if row and len(row) != width:
                 raise ragged(path, reader.line_num, len(row), width)
+            begins = reader.line_num + 1
     except csv.Error as error:
-        raise malformed(reader, path, error) from error
+        if reader.line_num == begins or "end of data" not in str(error):
+            raise malformed(reader, path, error) from error
+        message = f"{path}: a quote that opens on line {begins} is never closed. Close it."
+        raise DatasetError(message) from error
 
 
 def _decoded_lines(stream: IO[bytes], path: Path) -> Iterator[str]:

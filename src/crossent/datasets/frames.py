@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossent.datasets._arrow import require_tables
 from crossent.datasets._faults import check_header, find_fault, malformed
-from crossent.datasets._files import first_bytes
-from crossent.datasets._streams import uncompressed_stream
+from crossent.datasets._streams import compression_of, uncompressed_stream
 from crossent.errors import DatasetError, InputError
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def read_frame(path: str | os.PathLike[str], /) -> "polars.DataFrame":
     ----------
     path : path-like
         CSV (the separator, one of ``, ; tab |``, is read off the header), TSV, Parquet, Arrow or
-        Feather; text compressed with gzip, bz2, xz, zstd or lz4, or not.
+        Feather; compressed with gzip, bz2, xz, zstd or lz4, or not.
 
     Returns
     -------
@@ -138,7 +137,16 @@ def frame_columns(path: str | os.PathLike[str], /) -> tuple[str, ...]:
 
 def is_text_table(path: Path, /) -> bool:
     """Whether a table is CSV or TSV rather than Parquet or Arrow, by its first bytes."""
-    return not first_bytes(path, 8).startswith((_PARQUET, _ARROW, _FEATHER_1, _ARROW_STREAM))
+    return not _start(path).startswith((_PARQUET, _ARROW, _FEATHER_1, _ARROW_STREAM))
+
+
+def _start(path: Path) -> bytes:
+    """The first uncompressed bytes; none where whoever reads on finds the file damaged."""
+    try:
+        with uncompressed_stream(path) as stream:
+            return stream.read(8)
+    except (DatasetError, OSError):
+        return b""
 
 
 def line_of_row(path: str | os.PathLike[str], row: int, /) -> int | None:
@@ -251,22 +259,36 @@ def _arrow_reader(path: Path) -> Any:
     import pyarrow.ipc
     import pyarrow.parquet
 
-    start = first_bytes(path, 8)
+    start, whole = _start(path), _unpacked(path)
     try:
         if start.startswith(_PARQUET):
-            return pyarrow.parquet.ParquetFile(path)
+            return pyarrow.parquet.ParquetFile(path if whole is None else whole)
         if start.startswith(_ARROW):
-            return pyarrow.ipc.open_file(pyarrow.memory_map(str(path)))
+            return pyarrow.ipc.open_file(pyarrow.memory_map(str(path)) if whole is None else whole)
         if start.startswith(_ARROW_STREAM):
-            return pyarrow.ipc.open_stream(pyarrow.OSFile(str(path)))
+            return pyarrow.ipc.open_stream(pyarrow.OSFile(str(path)) if whole is None else whole)
     except (pyarrow.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
     message = f"{path} is a Feather file of version 1. Write it again as Parquet or Feather 2."
     raise DatasetError(message)
 
 
+def _unpacked(path: Path) -> Any:
+    """The content of a compressed file, in memory; None if nothing compresses it from outside.
+
+    Parquet and Arrow are read from their ends, which no compressed stream can offer.
+    """
+    if compression_of(path) is None:
+        return None
+    import pyarrow
+
+    with uncompressed_stream(path) as stream:
+        return pyarrow.BufferReader(stream.read())
+
+
 def _damaged(path: Path, error: Exception) -> DatasetError:
-    message = f"{path}: the table is damaged: {error}. Copy it again, or write it anew."
+    found = str(error).rstrip(".")
+    message = f"{path}: the table is damaged: {found}. Copy it again, or write it anew."
     return DatasetError(message)
 
 

@@ -31,10 +31,10 @@ def columns(facts: Facts, /) -> str:
         [
             html.data(column.name),
             "left out" if column.kind == "drop" else html.escaped(column.kind),
-            html.escaped(column.reason),
+            html.data(column.reason),
             html.integer(column.different),
             html.integer(column.missing),
-            html.escaped(_ENCODINGS[column.kind]),
+            html.data(_ENCODINGS[column.kind], 100),
         ]
         for column in facts.columns[:_COLUMNS_LISTED]
     ]

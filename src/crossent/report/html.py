@@ -25,8 +25,9 @@ __all__ = [
     "with_powers",
 ]
 
-# Characters; a longer name in a table asks for a broad column.
-_LONG = 16
+# Characters; a longer name in a table asks for a broad column, text for a broader one.
+_LONG, _TEXT = 16, 50
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -52,10 +53,19 @@ def data(text: object, /, width: int = 60) -> str:
     '<bdi title="abcdefgh">ab…h</bdi>'
     """
     line = clean(text)
-    kind = ' class="long"' if len(line) > _LONG else ""
+    kind = _class_of(line)
     if len(line) <= width:
         return f"<bdi{kind}>{escape(line)}</bdi>"
     return f'<bdi{kind} title="{escape(line)}">{escape(shortened(line, width))}</bdi>'
+
+
+def _class_of(line: str) -> str:
+    """How much room a cell asks for, as an attribute: dates are not broken at their hyphens."""
+    if _DATE.fullmatch(line):
+        return ' class="date"'
+    if len(line) > _LONG:
+        return ' class="long text"' if len(line) > _TEXT else ' class="long"'
+    return ""
 
 
 def sentence(text: str, /) -> str:

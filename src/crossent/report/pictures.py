@@ -25,6 +25,7 @@ __all__ = [
 
 _SURPRISING_ROWS = 12  # three rows of four images
 _SURPRISING_LINES = 10
+_SHORT_NAME = 12  # characters of a class, so that picture and table fit side by side
 
 
 def cross_entropy_picture(facts: Facts, /) -> str:
@@ -65,10 +66,10 @@ def confusions(facts: Facts, /) -> str:
             "so these are the most frequent mistakes, as true class → predicted class."
         )
     picture = html.figure(svg, how)
-    return html.section(
-        f"Confusions of {facts.judged_name} rows",
-        f'<div class="pair">{picture}<div>{_by_class(table, facts)}</div></div>',
-    )
+    body = picture + _by_class(table, facts)
+    if max(map(len, facts.names)) <= _SHORT_NAME:
+        body = f'<div class="pair">{picture}<div>{_by_class(table, facts)}</div></div>'
+    return html.section(f"Confusions of {facts.judged_name} rows", body)
 
 
 def _confusion_label(table: Any, facts: Facts) -> str:
@@ -176,6 +177,7 @@ def class_weights(facts: Facts, /) -> str:
     )
     if display.errors is not None and shape is None:
         how += " The thin lines are 95 % intervals."
+        how += " Those that reach the edge go on beyond it." if display.clipped_ else ""
     return html.section("What the model looks for", html.figure(svg, how + note))
 
 

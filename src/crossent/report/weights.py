@@ -15,6 +15,7 @@ __all__ = ["ClassWeightsDisplay"]
 _COLUMNS = 5
 _MOST_IMAGES = 20
 _MOST_BARS = 6
+_FURTHEST = 2.5  # times the longest bar: where intervals are cut off
 
 
 @dataclass(eq=False)
@@ -47,6 +48,8 @@ class ClassWeightsDisplay:
         One for each class shown.
     shown_ : ndarray of int
         Numbers of the rows of `weights` that were drawn, which are the largest if not all fit.
+    clipped_ : bool
+        Whether intervals are cut off at the edge, because they would hide the bars.
     figure_ : matplotlib Figure
 
     Examples
@@ -72,6 +75,7 @@ class ClassWeightsDisplay:
     ax_: Any = field(default=None, init=False, repr=False)
     axes_: Any = field(default=None, init=False, repr=False)
     shown_: Any = field(default=None, init=False, repr=False)
+    clipped_: bool = field(default=False, init=False, repr=False)
     figure_: Any = field(default=None, init=False, repr=False)
 
     @classmethod
@@ -154,8 +158,7 @@ class ClassWeightsDisplay:
         """One panel for each class, its strongest features from the top."""
         self.shown_ = _largest(weights, _MOST_BARS)
         n_features = min(weights.shape[1], 8)
-        reach = np.abs(weights) if half is None else np.abs(weights) + half
-        limit = float(reach[self.shown_].max(initial=0.0)) or 1.0
+        limit = self._limit(weights, half, n_features)
         self.axes_ = split(self.ax_, len(self.shown_), 1, len(self.shown_))
         names = self.feature_names
         for panel, number in zip(self.axes_, self.shown_.tolist(), strict=True):
@@ -182,6 +185,17 @@ class ClassWeightsDisplay:
             panel.tick_params(axis="x", labelbottom=panel is self.axes_[-1])
         unit = "weight" if self.feature_scale is None else "weight × standard deviation"
         self.axes_[-1].set_xlabel(f"{unit}: against the class ← 0 → for it")
+
+    def _limit(self, weights: Any, half: Any, n_features: int) -> float:
+        """Where the axis ends: at the longest interval, unless that would hide the bars."""
+        longest = float(np.abs(weights[self.shown_]).max(initial=0.0)) or 1.0
+        if half is None:
+            return longest
+        strongest = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, :n_features]
+        reach = np.take_along_axis(np.abs(weights) + half, strongest, axis=1)
+        furthest = float(reach[self.shown_].max(initial=0.0))
+        self.clipped_ = furthest > _FURTHEST * longest
+        return min(furthest, _FURTHEST * longest)
 
 
 def _as_images(weights: Any, image_shape: tuple[int, ...]) -> Any:
