@@ -12,6 +12,7 @@ is repeated until a second has passed, and its median counts.
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -271,6 +272,12 @@ def _cyanure_point(
     return model, float(objectives(data.X, data.targets, [(W, b)], C)[0])
 
 
+def cyanure_path(job: Job, data: Data, record: Recorder) -> None:
+    """A fit of `cyanure` for every C."""
+    for C, optimum in zip(job.Cs, job.optima, strict=True):
+        cyanure(replace(job, Cs=(C,), optima=(optimum,)), data, record)
+
+
 def adelie(job: Job, data: Data, record: Recorder) -> None:
     """The ridge part of adelie's group elastic net; its loss is divided by q."""
     import adelie as ad
@@ -331,6 +338,6 @@ SOLVERS: dict[str, Callable[[Job, Data, Recorder], None]] = {
     function.__name__: function
     for function in (
         crossent, crossent_path, reference, sklearn_lbfgs, sklearnex_lbfgs, sklearn_newton_cholesky,
-        sklearn_newton_cg, cyanure, adelie,
+        sklearn_newton_cg, cyanure, cyanure_path, adelie,
     )
 }  # fmt: skip

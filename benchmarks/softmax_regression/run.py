@@ -241,7 +241,7 @@ def _process(
     job.write(out / "job.json")
     python = str(settings.adelie_python) if entry.solver == "adelie" else sys.executable
     caps = entry.cap_s * len(case.Cs)
-    if entry.options.get("refit") or entry.solver in ("crossent", "cyanure"):
+    if entry.options.get("refit") or entry.solver in ("crossent", "cyanure", "cyanure_path"):
         caps *= 4  # further fits after the first
     try:
         done = subprocess.run(

@@ -24,6 +24,7 @@ _NAMES = {
     "crossent": "crossent",
     "crossent_path": "crossent",
     "cyanure": "cyanure",
+    "cyanure_path": "cyanure, a fit for each C",
     "adelie": "adelie",
     "sklearn_lbfgs": "scikit-learn",
     "sklearn_newton_cholesky": "scikit-learn newton-cholesky",

@@ -17,6 +17,7 @@ _MODULES = {
     "reference": "crossent.linear_model",
     "sklearnex_lbfgs": "sklearnex.linear_model",
     "cyanure": "cyanure.estimators",
+    "cyanure_path": "cyanure.estimators",
     "adelie": "adelie",
 }
 _PACKAGES = (

@@ -26,6 +26,7 @@ def definition(p, features, weight):
 def test_the_hessian_by_pairs_of_classes_is_the_hessian(dtype, monkeypatch):
     monkeypatch.setattr(curvature_module, "_BY_PAIRS", 1)
     monkeypatch.setattr(curvature_module, "_PAIR_ROWS", 7)
+    monkeypatch.setattr(curvature_module, "_LARGE", 14)
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.ones(4), size=40)[:, :3]  # without the last class
     features, weight = rng.normal(size=(40, 5)), rng.dirichlet(np.ones(40))

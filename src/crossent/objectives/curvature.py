@@ -21,7 +21,8 @@ __all__ = [
 _PARTS = 4  # of the rows; each has sums of its own
 _WORTH_PARTS = 1e8  # floating-point operations: 2 ms
 _CHUNK = 4_000_000  # entries of the chunk of p_i ⊗ v_i that is held at a time
-_BY_PAIRS = 100  # columns; below, weighing the rows for each pair of classes costs too much
+_BY_PAIRS = 24  # columns; below, weighing the rows for each pair of classes costs too much
+_LARGE = 2000  # rows of a Hessian; above, float64 would take twice the memory and time
 _PAIR_ROWS = 2048  # weighed at a time: they stay in a cache
 
 
@@ -125,7 +126,7 @@ def exact_hessian(
 ) -> FloatArray:
     """Σ ω_i (diag(p_i) - p_i p_iᵀ) ⊗ v_i v_iᵀ, shape (q·k, q·k).
 
-    In float64; from 100 columns on, where it is large, in the type of the features.
+    In float64; above 2000 rows of it in the type of the features.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ def exact_hessian(
 
     Notes
     -----
-    Cost: m·(q·k)² flops, chunk by chunk; half of it from 100 columns on; m·k² and no more where
+    Cost: m·(q·k)² flops, chunk by chunk; half of it from 24 columns on; m·k² and no more where
     all rows have one p, as at W = 0.
     """
     (m, q), k = p.shape, features.shape[1]
@@ -171,10 +172,11 @@ def _by_pairs(
 ) -> FloatArray:
     """`exact_hessian`, one symmetric product for each pair of classes; pairs go to threads.
 
-    Summed in float64, kept in the type of the features.
+    Summed in float64, kept so if it is not large.
     """
     (m, q), k = p.shape, features.shape[1]
-    result = np.empty((q, k, q, k), features.dtype)
+    kind = features.dtype if q * k > _LARGE else np.float64
+    result = np.empty((q, k, q, k), kind)
     pairs = [(a, b) for a in range(q) for b in range(a + 1)]
 
     def task(number: int) -> None:

@@ -116,9 +116,9 @@ def newton_metric(
 
     Notes
     -----
-    Cost for m rows: m·((q-1)·(1+d))² flops, half of them from 100 columns on, and a third of the
+    Cost for m rows: m·((q-1)·(1+d))² flops, half of them from 24 columns on, and a third of the
     cube to factorise. Memory: one matrix of ((q-1)·(1+d))² numbers, and as many again while it is
-    factorised; in float64, from 100 columns on in the type of X.
+    factorised; in float64, above 2000 rows in the type of X.
     """
     X = block.X.toarray() if sp.issparse(block.X) else block.X
     q = p.shape[1]

@@ -13,7 +13,7 @@ from crossent.certificate import Certificate
 from crossent.kernels import Kernel, PassSums
 from crossent.objectives.budget import affordable_rows, cost_of_all_directions
 from crossent.objectives.duality import TargetMoments, duality_gap
-from crossent.objectives.intercept import intercept_step
+from crossent.objectives.intercept import InterceptSteps
 from crossent.objectives.leverage import leverages
 from crossent.objectives.metric import (
     HessianChoice,
@@ -30,7 +30,7 @@ from crossent.typing import Block, RowSource
 __all__ = ["SoftmaxObjective"]
 
 _MANY_CLASSES = 1500  # above this the q×q Hessian of the intercept is not formed
-_LOGARITHM_ROUNDS = 12  # each leaves about a third of what the intercept lacks
+_LOGARITHM_ROUNDS = 12
 _INTERCEPT_ROUNDS = 4  # Newton converges quadratically; more rounds would be rounding
 _CHEAP_METRIC_FLOPS = 2e9
 _LOOSENESS = 500.0  # of a scaled gap, over the Newton decrement: 2 to 1000 on seven data sets
@@ -252,29 +252,32 @@ class SoftmaxObjective:
         before it uses the second moments of the last pass of the solver.
         """
         best: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate] | None = None
+        steps = InterceptSteps()
         if self._here is not None and self._here[0] is w:
-            w = self._stepped(w, self._here[1])
+            w = self._stepped(w, self._here[1], steps)
         many = self.source.n_classes > _MANY_CLASSES
         for _ in range(_LOGARITHM_ROUNDS if many else _INTERCEPT_ROUNDS):
             sums = self._pass(w, np.dtype(np.float64), moments=True, entropy=True)
             gradient, certificate, slack = self._judge(w, sums)
             if best is None or _rank(certificate) < _rank(best[2]):
                 best = (w, gradient, certificate)
-            elif best is not None:
+            elif not many:
                 break
             tight = not slack > 0.05 * (certificate.gap - slack)
             if tight or certificate.relative_gap <= self.enough:
                 break
-            w = self._stepped(w, sums)
+            w = self._stepped(w, sums, steps)
         assert best is not None
         return best
 
-    def _stepped(self, w: npt.NDArray[np.float64], sums: PassSums) -> npt.NDArray[np.float64]:
+    def _stepped(
+        self, w: npt.NDArray[np.float64], sums: PassSums, steps: InterceptSteps
+    ) -> npt.NDArray[np.float64]:
         """`w` after one step on b alone."""
         if not self.fit_intercept:
             return w
         W, b = self.unpack(w)
-        return self.pack(W, b + intercept_step(sums))
+        return self.pack(W, b + steps.after(sums))
 
     def _judge(
         self, w: npt.NDArray[np.float64], sums: PassSums

@@ -31,6 +31,7 @@ _STALLED = 12  # steps without a better gap before rounding is blamed
 _GOOD_RATIO = 0.25  # an exact metric is renewed unless a step shrinks the decrement this much
 _COST_OF_STEP = 20.0  # passes that building an exact metric may cost for each step it serves
 _LONGEST_WAIT = 8
+_ANOTHER_KIND = 50.0  # passes: a renewal so dear is of a better kind, and not waited for as long
 _DEAR_WAIT = 16  # steps; 8: 52 s in place of 42 on MNIST, C = 1 … 10⁴
 _DEAR_SHARE = 0.3  # a step in such a metric takes as long as some passes
 _DEAR = 200.0  # passes: of such an exact metric the next must be worth the passes that are left
@@ -112,6 +113,8 @@ class _Run:
     def _is_stale(self, metric: Metric) -> bool:
         if metric.quality == "model":
             wait = _MODEL_WAITS[min(self.builds - 1, len(_MODEL_WAITS) - 1)]
+            if metric.cost > _ANOTHER_KIND:
+                wait = min(wait, _DEAR_WAIT)
             return self.age >= wait and self._remaining() > metric.cost
         if metric.cost > _DEAR:
             return self.age >= _DEAR_WAIT and self._remaining() > _DEAR_SHARE * metric.cost
