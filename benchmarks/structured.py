@@ -187,7 +187,7 @@ def kernel_error(n_components):
 
 def start_rms(name, shape):
     """Smallest, mean and largest output rms over 20 seeds for white inputs of rms 1."""
-    found, rows = [], max(200, 100_000 // max(shape))
+    found, rows = [], max(4000, 100_000 // max(shape))
     for seed in range(20):
         rng = np.random.default_rng(seed)
         linear_map = make_map(name, shape, rng=rng)

@@ -103,9 +103,7 @@ def solve_with_map(
         )
         return fit, {}
     _check_solver(estimator.solver)
-    linear_map, theta = _beginning(
-        estimator, linear_map, start, present, problem.column_range, rng
-    )
+    linear_map, theta = _beginning(estimator, linear_map, start, present, problem.column_range, rng)
     objective = StructuredObjective(
         source := source_of(problem, present),
         choose(problem_of(source.X, source.n_classes)),
