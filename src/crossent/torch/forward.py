@@ -211,6 +211,6 @@ def whole_input(forward: Forward, gradients: Gradients) -> Gradients:
     """The same with zeros for ignored rows."""
     if forward.kept is None or gradients.input is None:
         return gradients
-    if forward.kept.numbers is None and forward.call.weight is not None:
-        return gradients  # their rows of zeros had no weight
+    if forward.kept.numbers is None:
+        return gradients  # silenced rows have no weight: engines give them zeros
     return gradients._replace(input=forward.kept.spread(gradients.input, 0.0))
