@@ -42,7 +42,7 @@ def columns(facts: Facts, /) -> str:
     left = len(facts.columns) - len(rows)
     more = f"<p>The first {_COLUMNS_LISTED} of {len(facts.columns)} columns.</p>" if left else ""
     text = (
-        f"<p>The table has {html.integer(len(facts.columns))} columns beside the class; they "
+        f"<p>Columns of the table beside the class: {html.integer(len(facts.columns))}. They "
         f"became {html.integer(facts.shape[1])} numbers. Values and gaps are counted among the "
         "training rows.</p>"
     )
