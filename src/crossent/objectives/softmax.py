@@ -24,7 +24,7 @@ from crossent.objectives.metric import (
 from crossent.objectives.newton_metric import NewtonMetric
 from crossent.objectives.sampling import positive_rows, rows_for_metric, sample_size
 from crossent.objectives.scaled_gap import scaled_gap
-from crossent.objectives.target_sums import mean_target, target_moments
+from crossent.objectives.target_sums import class_curvature, mean_target, target_moments
 from crossent.typing import Block, RowSource
 
 __all__ = ["SoftmaxObjective"]
@@ -252,10 +252,11 @@ class SoftmaxObjective:
         before it uses the second moments of the last pass of the solver.
         """
         best: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate] | None = None
-        steps = InterceptSteps()
+        many, curvature = self.source.n_classes > _MANY_CLASSES, self._row_curvature
+        share = class_curvature(self.source, curvature) if many and curvature is not None else None
+        steps = InterceptSteps(share)
         if self._here is not None and self._here[0] is w:
             w = self._stepped(w, self._here[1], steps)
-        many = self.source.n_classes > _MANY_CLASSES
         for _ in range(_LOGARITHM_ROUNDS if many else _INTERCEPT_ROUNDS):
             sums = self._pass(w, np.dtype(np.float64), moments=True, entropy=True)
             gradient, certificate, slack = self._judge(w, sums)

@@ -9,20 +9,36 @@ import scipy.sparse as sp
 from crossent.objectives.duality import TargetMoments
 from crossent.typing import RowSource
 
-__all__ = ["mean_target", "target_moments"]
+__all__ = ["class_curvature", "mean_target", "target_moments"]
 
 _ROWS = 20_000  # at once, in float64
 
 
-def mean_target(source: RowSource) -> npt.NDArray[np.float64]:
-    """ȳ = Σ s_i y_i, shape (q,)."""
+def mean_target(
+    source: RowSource, factor: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float64]:
+    """ȳ = Σ s_i y_i, shape (q,); with a factor of each row, shape (n,), Σ s_i factor_i y_i."""
     total = np.zeros(source.n_classes)
     for block in source.blocks(None):
+        weight = block.sample_weight
+        if factor is not None:
+            weight = weight * factor[block.first_row : block.first_row + len(weight)]
         if block.targets.ndim == 1:
-            total += np.bincount(block.targets, block.sample_weight, source.n_classes)
+            total += np.bincount(block.targets, weight, source.n_classes)
         else:
-            total += block.sample_weight @ block.targets
+            total += weight @ block.targets
     return total
+
+
+def class_curvature(
+    source: RowSource, row_curvature: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """κ_j = Σ s_i c_i y_ij / ȳ_j with c_i = 1 - Σ_j p_ij², shape (q,).
+
+    At an optimum that is about 1 - Σ s_i p_ij² / p̄_j, the Hessian in b of very many classes: as
+    much of p_ij (1 - p_ij) lies on other classes' rows as on the class's own.
+    """
+    return mean_target(source, row_curvature) / mean_target(source)
 
 
 def target_moments(source: RowSource) -> TargetMoments:
