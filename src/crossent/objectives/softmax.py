@@ -252,9 +252,8 @@ class SoftmaxObjective:
         before it uses the second moments of the last pass of the solver.
         """
         best: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate] | None = None
-        many, curvature = self.source.n_classes > _MANY_CLASSES, self._row_curvature
-        share = class_curvature(self.source, curvature) if many and curvature is not None else None
-        steps = InterceptSteps(share)
+        many = self.source.n_classes > _MANY_CLASSES
+        steps = InterceptSteps(class_curvature(self.source, self._row_curvature) if many else None)
         if self._here is not None and self._here[0] is w:
             w = self._stepped(w, self._here[1], steps)
         for _ in range(_LOGARITHM_ROUNDS if many else _INTERCEPT_ROUNDS):
@@ -284,7 +283,7 @@ class SoftmaxObjective:
         self, w: npt.NDArray[np.float64], sums: PassSums
     ) -> tuple[npt.NDArray[np.float64], Certificate, float]:
         """Gradient, certificate, and the part of the gap that the intercept is to blame for."""
-        W, _ = self.unpack(w)
+        W = self.unpack(w)[0]
         value = float(sums.loss) + 0.5 * self.penalty * float(np.vdot(W, W))
         gradient = self.pack(sums.gradient_W + self.penalty * W, sums.gradient_b)
         norm = float(np.linalg.norm(gradient))

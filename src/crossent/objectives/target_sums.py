@@ -31,14 +31,16 @@ def mean_target(
 
 
 def class_curvature(
-    source: RowSource, row_curvature: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """κ_j = Σ s_i c_i y_ij / ȳ_j with c_i = 1 - Σ_j p_ij², shape (q,).
+    source: RowSource, row_curvature: npt.NDArray[np.float64] | None
+) -> npt.NDArray[np.float64] | None:
+    """κ_j = Σ s_i c_i y_ij / ȳ_j with c_i = 1 - Σ_j p_ij², shape (q,); None where c is not known.
 
     At an optimum that is about 1 - Σ s_i p_ij² / p̄_j, the Hessian in b of very many classes: as
     much of p_ij (1 - p_ij) lies on other classes' rows as on the class's own.
     """
-    return mean_target(source, row_curvature) / mean_target(source)
+    if row_curvature is None:
+        return None
+    return np.asarray(mean_target(source, row_curvature) / mean_target(source))
 
 
 def target_moments(source: RowSource) -> TargetMoments:
