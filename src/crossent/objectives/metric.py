@@ -93,9 +93,10 @@ class TwoLevelMetric:
         if self.centre is None:
             return self._solve_centred(gradient_W, None)[0].ravel()
         gradient_b = gradient[q * d :]
-        step_W, step_b = self._solve_centred(
-            gradient_W - np.outer(gradient_b, self.centre), gradient_b
-        )
+        centred = np.outer(gradient_b, self.centre)
+        np.subtract(gradient_W, centred, out=centred)
+        step_W, step_b = self._solve_centred(centred, gradient_b)
+        del centred
         assert step_b is not None
         return np.concatenate([step_W.ravel(), step_b - step_W @ self.centre])
 

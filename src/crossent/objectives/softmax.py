@@ -124,10 +124,12 @@ class SoftmaxObjective:
         share = self.source.n_classes / (4 * max(self.source.n_features, 1))
         moments = share <= _FREE_SHARE and self.source.n_classes <= _MANY_CLASSES and self._near
         sums = self._pass(w, self.dtype, moments=moments, entropy=False)
-        self._here = (w, sums)
         W, _ = self.unpack(w)
         value = float(sums.loss) + 0.5 * self.penalty * float(np.vdot(W, W))
-        return value, self.pack(sums.gradient_W + self.penalty * W, sums.gradient_b)
+        gradient = self.pack(sums.gradient_W, sums.gradient_b)
+        gradient[: W.size] += self.penalty * w[: W.size]
+        self._here = (w, replace(sums, gradient_W=np.zeros((0, 0))))
+        return value, gradient
 
     def relative_gap(self, value: float, gradient: npt.NDArray[np.float64], /) -> float:
         """``‖∇_W f‖² / (2λ)`` over the value less itself; NaN for λ = 0.
@@ -290,22 +292,17 @@ class SoftmaxObjective:
         if self.penalty == 0:
             nan = math.nan
             return gradient, Certificate("stationary", value, nan, nan, norm), 0.0
-        gap, slack = duality_gap(
-            *self.unpack(w),
-            sums,
-            penalty=self.penalty,
-            fit_intercept=self.fit_intercept,
-            column_range=self.source.column_range,
-            offset_width=self.source.offset_width,
-        )
+        gap, slack = self._gap(w, sums, None)
         if _relative(value, gap) > self.enough:
             better = self._scaled_gap(w, sums)
             gap, slack = (better, 0.0) if better < gap else (gap, slack)
         if slack > 0 and _relative(value, gap) > self.enough:
-            gap, slack = min((gap, slack), self._gap_with_moments(w, sums))
+            gap, slack = min((gap, slack), self._gap(w, sums, self._target_moments))
         return gradient, Certificate("gap", value, gap, _relative(value, gap), norm), slack
 
-    def _gap_with_moments(self, w: npt.NDArray[np.float64], sums: PassSums) -> tuple[float, float]:
+    def _gap(
+        self, w: npt.NDArray[np.float64], sums: PassSums, moments: TargetMoments | None
+    ) -> tuple[float, float]:
         return duality_gap(
             *self.unpack(w),
             sums,
@@ -313,7 +310,7 @@ class SoftmaxObjective:
             fit_intercept=self.fit_intercept,
             column_range=self.source.column_range,
             offset_width=self.source.offset_width,
-            moments=self._target_moments,
+            moments=moments,
         )
 
     @functools.cached_property

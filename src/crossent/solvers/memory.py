@@ -13,7 +13,7 @@ __all__ = ["Memory"]
 
 _MAX_SCALE = 10.0
 _LONG = 1_000_000  # coefficients; pairs of more are kept in float32
-_PAIR_BYTES = 2.4e8
+_PAIR_BYTES = 1.2e8
 _FEWEST_PAIRS = 5
 
 
@@ -44,15 +44,17 @@ class Memory:
 
     def remember(self, old: Point, new: Point) -> None:
         """Add the pair from one point to the next, if it shows any curvature."""
-        step, change = new.w - old.w, new.gradient - old.gradient
+        step: FloatArray = new.w - old.w
+        change: FloatArray = new.gradient - old.gradient
         curvature = float(step @ change)
         # Without measurable curvature the pair is rounding (the objective is convex).
         if curvature > 1e-14 * float(np.linalg.norm(step) * np.linalg.norm(change)):
             kind = _kind(len(step))
-            short: FloatArray = step.astype(kind, copy=False)
-            self.pairs.append(_Pair(short, change.astype(kind, copy=False), curvature))
-            most = max(_FEWEST_PAIRS, int(_PAIR_BYTES / (2 * short.nbytes)))
-            del self.pairs[: -min(self.size, most) or None]
+            step, change = step.astype(kind, copy=False), change.astype(kind, copy=False)
+            most = min(self.size, max(_FEWEST_PAIRS, int(_PAIR_BYTES / (2 * step.nbytes))))
+            del self.pairs[: max(len(self.pairs) - most + 1, 0)]
+            if most:
+                self.pairs.append(_Pair(step, change, curvature))
 
     def forget(self) -> None:
         """Drop all pairs."""
