@@ -143,8 +143,9 @@ _ALL = (
         "20,000×300 float32, q=10,000",
         "many_classes",
         (
-            Entry("crossent", 1, 300, 300),
-            Entry("sklearn_lbfgs", 1, 560, 580),
+            Entry("crossent", 1, 120, 60),
+            Entry("sklearn_lbfgs", 1, 200, 220),
+            Entry("sklearnex_lbfgs", 1, 130, 150),
         ),
         Bar("memory", 4, memory_MB=600),
     ),
