@@ -14,7 +14,7 @@ from benchmarks.softmax_regression.objective import (
     rescaled_intercept,
 )
 
-__all__ = ["judged_points", "judged_reference", "memory"]
+__all__ = ["disagreements", "judged_points", "judged_reference", "memory"]
 
 _BATCH_BYTES = 400_000_000
 _MAX_NEWTON_CLASSES = 500
@@ -33,8 +33,7 @@ def judged_points(folder: Path, data: Data, optima: dict[float, float]) -> list[
     for C, optimum in optima.items():
         of_C = [point for point in points if point["C"] == C]
         _evaluate([point for point in of_C if "model" in point], folder, data, C)
-        off_by = _disagreement(of_C, optimum)
-        for point in of_C:
+        for point, off_by in zip(of_C, disagreements(of_C, optimum), strict=True):
             if "objective" in point:
                 value = point["objective"]
             else:
@@ -115,10 +114,21 @@ def _evaluate(points: list[Point], folder: Path, data: Data, C: float) -> None:
             point["objective"] = float(value)
 
 
-def _disagreement(points: list[Point], optimum: float) -> float:
-    """How far the solver's last value is from the judge's value of the model it returned."""
-    stated = [point["own_value"] for point in points if "objective" not in point]
-    ends = [p["objective"] for p in points if p["kind"] in ("end", "fit")]
-    if not stated or not ends:
-        return 1.0  # unknown
-    return min(abs(stated[-1] - end) / optimum for end in ends)
+def disagreements(points: list[Point], optimum: float) -> list[float]:
+    """For each point, how far the solver's last stated value of that fit is from the judge's.
+
+    A process may fit several times, in float32 and in float64 say. Stated values belong to the
+    returned model that is recorded before them, or else to the first one.
+    """
+    ends = [k for k, p in enumerate(points) if p["kind"] in ("end", "fit") and "objective" in p]
+    found = [1.0] * len(points)  # unknown
+    if not ends:
+        return found
+    fits = [max((end for end in ends if end < k), default=ends[0]) for k in range(len(points))]
+    for end in ends:
+        stated = [k for k, fit in enumerate(fits) if fit == end and points[k]["kind"] == "stated"]
+        if stated:
+            off = abs(points[stated[-1]]["own_value"] - points[end]["objective"]) / optimum
+            for k in stated:
+                found[k] = off
+    return found

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 import scipy.sparse
+from benchmarks.softmax_regression.judge import disagreements
 from benchmarks.softmax_regression.levels import over_repeats, reach
 from benchmarks.softmax_regression.objective import (
     duality_gap,
@@ -208,3 +209,22 @@ def test_repeats_are_summed_up_by_median_and_range():
     runs = [_run("peer", [{"seconds": t, "suboptimality": 0.0}]) for t in (3.0, 1.0, 2.0)]
     found = over_repeats(runs, 1e-6, 60)
     assert (found.low, found.seconds, found.high) == (1.0, 2.0, 3.0)
+
+
+def test_values_that_a_solver_states_are_judged_by_the_model_of_the_same_fit():
+    # A fit in float32 whose own values are far below the truth, then one in float64, right.
+    points = [
+        {"kind": "cold", "objective": 2.0},
+        {"kind": "end", "objective": 1.01},
+        {"kind": "stated", "own_value": 1.2},
+        {"kind": "stated", "own_value": 0.98},
+        {"kind": "end", "objective": 1.0},
+        {"kind": "stated", "own_value": 1.1},
+        {"kind": "stated", "own_value": 1.0},
+    ]
+    found = disagreements(points, 1.0)
+    assert found[2] == found[3] == pytest.approx(0.03)
+    assert found[5] == found[6] == 0.0
+    assert disagreements(points[2:4], 1.0) == [1.0, 1.0]
+    # Without a model before them, the first one after them counts.
+    assert disagreements(points[2:5], 1.0)[:2] == pytest.approx([0.02, 0.02])

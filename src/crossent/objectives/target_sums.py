@@ -11,7 +11,7 @@ from crossent.typing import RowSource
 
 __all__ = ["class_curvature", "mean_target", "target_moments"]
 
-_ROWS = 20_000  # at once, in float64
+_ROWS = 4_000  # at once, in float64
 
 
 def mean_target(
