@@ -287,7 +287,8 @@ class SoftmaxObjective:
         """Gradient, certificate, and the part of the gap that the intercept is to blame for."""
         W = self.unpack(w)[0]
         value = float(sums.loss) + 0.5 * self.penalty * float(np.vdot(W, W))
-        gradient = self.pack(sums.gradient_W + self.penalty * W, sums.gradient_b)
+        gradient = self.pack(sums.gradient_W, sums.gradient_b)
+        gradient[: W.size] += self.penalty * w[: W.size]
         norm = float(np.linalg.norm(gradient))
         if self.penalty == 0:
             nan = math.nan

@@ -13,7 +13,7 @@ __all__ = ["Memory"]
 
 _MAX_SCALE = 10.0
 _LONG = 1_000_000  # coefficients; pairs of more are kept in float32
-_PAIR_BYTES = 1.2e8
+_PAIR_BYTES = 1.2e8  # a half takes more than twice the passes where classes overlap
 _FEWEST_PAIRS = 5
 
 
@@ -68,8 +68,9 @@ class Memory:
         Cost: one solve in the metric and 6·size·p flops; for long vectors, two solves.
         """
         if not self.pairs:
-            self.solved = metric.solve(gradient)
-            return -self.solved
+            solved = metric.solve(gradient)
+            self.solved = None if _kind(len(gradient)) is np.float32 else solved
+            return -solved
         kind = _kind(len(gradient))
         remainder: Any = gradient.astype(kind)
         shares = []
