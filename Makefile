@@ -98,7 +98,7 @@ bench-choice: $(BENCH_VENV)/.choice  ## preferences against evalica, choix and p
 	OPENBLAS_NUM_THREADS=1 $(BENCH_VENV)/choice/bin/python -m benchmarks.choice
 	$(BENCH_VENV)/choice/bin/python -m benchmarks.choice_table
 
-bench: $(BENCH_VENV)/.made  ## all benchmarks with the peers, tables and figure: 25 minutes
+bench: $(BENCH_VENV)/.made  ## all benchmarks with the peers, tables and figures: 1.5 hours
 	$(BENCH_VENV)/main/bin/python benchmarks/kernels.py
 	$(BENCH_RUN).run $(BENCH)
 	$(BENCH_RUN).table
