@@ -138,6 +138,8 @@ def _verdict(case: Case, results: Found, ours: Reach, theirs: Reach) -> tuple[st
         extra = _extra_memory(results["cases"][case.name], "crossent")
         words += f", ≤ {bar.memory_MB:g} MB beyond X and W"
         met = met and extra <= bar.memory_MB
+    if met and math.isinf(ratio) and bar.kind in ("ratio", "memory"):
+        return words, "no peer arrives"
     return words, "?" if math.isnan(ratio) and bar.kind != "against" else _yes(met)
 
 

@@ -8,7 +8,8 @@ u_j = w_j - w_q,
 
     H w = g   ⟺   (F' + λ (I - 11ᵀ/q)) u = g_1 … g_{q-1},    F' the sum above without class q,
 
-and in the direction of equal rows there is the penalty alone.
+and in the direction of equal rows there is the penalty alone. The blocks are those of D. Böhning,
+Multinomial logistic regression algorithm, Ann. Inst. Statist. Math. 44, 1992.
 """
 
 from dataclasses import dataclass
@@ -111,8 +112,13 @@ def newton_metric(
     p : ndarray, shape (rows, q)
         Their probabilities.
     centre : ndarray or None, shape (d,)
+        x̄; None without an intercept.
+    penalty : float
+        λ ≥ 0.
     n_rows : int
         Rows of the data that `block` is a sample of.
+    n_threads : int, optional
+        Default: all cores that the process may use.
 
     Notes
     -----

@@ -30,7 +30,7 @@ from crossent.typing import Block, RowSource
 __all__ = ["SoftmaxObjective"]
 
 _MANY_CLASSES = 1500  # above this the q×q Hessian of the intercept is not formed
-_LOGARITHM_ROUNDS = 12
+_ROUNDS_OF_MANY_CLASSES = 12
 _INTERCEPT_ROUNDS = 4  # Newton converges quadratically; more rounds would be rounding
 _CHEAP_METRIC_FLOPS = 2e9
 _LOOSENESS = 500.0  # of a scaled gap, over the Newton decrement: 2 to 1000 on seven data sets
@@ -258,7 +258,7 @@ class SoftmaxObjective:
         steps = InterceptSteps(class_curvature(self.source, self._row_curvature) if many else None)
         if self._here is not None and self._here[0] is w:
             w = self._stepped(w, self._here[1], steps)
-        for _ in range(_LOGARITHM_ROUNDS if many else _INTERCEPT_ROUNDS):
+        for _ in range(_ROUNDS_OF_MANY_CLASSES if many else _INTERCEPT_ROUNDS):
             sums = self._pass(w, np.dtype(np.float64), moments=True, entropy=True)
             gradient, certificate, slack = self._judge(w, sums)
             if best is None or _rank(certificate) < _rank(best[2]):
