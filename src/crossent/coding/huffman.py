@@ -50,8 +50,9 @@ def huffman_code(probabilities: Any, /, *, radix: int = 2) -> PrefixCode:
 
     Notes
     -----
-    H ≤ expected length < H + 1 with the entropy H in digits, log to base `radix`. Ties are decided
-    on exact fractions, never on rounded sums. Cost: O(q log q).
+    H ≤ expected length < H + 1 with the entropy H in digits, log to base `radix`; H + 1 itself where
+    one symbol is certain (H = 0) and others of probability 0 have words too. Ties are decided on
+    exact fractions, never on rounded sums. Cost: O(q log q).
 
     References
     ----------
@@ -189,8 +190,8 @@ def block_huffman_code(probabilities: Any, block_length: int, /, *, radix: int =
     Returns
     -------
     BlockCode
-        H ≤ expected_digits < H + 1/n, H the entropy of a symbol in digits. The bound falls with n;
-        expected_digits itself need not.
+        H ≤ expected_digits < H + 1/n, H the entropy of a symbol in digits (H + 1/n itself where one
+        symbol is certain). The bound falls with n; expected_digits itself need not.
 
     Raises
     ------
