@@ -50,9 +50,9 @@ def huffman_code(probabilities: Any, /, *, radix: int = 2) -> PrefixCode:
 
     Notes
     -----
-    H ≤ expected length < H + 1 with the entropy H in digits, log to base `radix`; H + 1 itself where
-    one symbol is certain (H = 0) and others of probability 0 have words too. Ties are decided on
-    exact fractions, never on rounded sums. Cost: O(q log q).
+    H ≤ expected length < H + 1 with the entropy H in digits, log to base `radix`; H + 1 itself
+    where one symbol is certain (H = 0) and others of probability 0 have words too. Ties are decided
+    on exact fractions, never on rounded sums. Cost: O(q log q).
 
     References
     ----------
