@@ -322,6 +322,7 @@ def problem_of(call: Call) -> Problem:
         has_targets=call.targets is not None,
         n_labels=0 if call.labels is None else call.labels.shape[1],
         options=call.options,
+        device_index=call.input.device.index,
     )
 
 

@@ -95,6 +95,8 @@ class Problem:
     n_labels : int
         Labels a row; 0 with `has_targets`.
     options : Options
+    device_index : int or None
+        Which of several devices; None for the one in use.
     """
 
     n_rows: int
@@ -109,6 +111,7 @@ class Problem:
     has_targets: bool
     n_labels: int
     options: Options
+    device_index: int | None = None
 
     @property
     def needs_gradient(self) -> bool:

@@ -4,9 +4,10 @@ import torch
 
 from crossent.torch.blocks import Blocks, Sizes, fused_blocks, needed_blocks
 from crossent.torch.call import Options, Problem
+from crossent.torch.cpu_steps import block_steps, item_of, recompute_steps
 from crossent.torch.engine import Engine
-from crossent.torch.machine import predicted_seconds
-from crossent.torch.path import Cost, Path
+from crossent.torch.machine import Tile, rates_of, seconds_of
+from crossent.torch.path import Cost, Path, Step
 
 __all__ = ["CPU_BLOCKS", "CPU_RECOMPUTE"]
 
@@ -81,15 +82,11 @@ def _cost_of(problem: Problem, blocks: Blocks | None, products: float) -> Cost:
     return Cost(products if problem.n_features else 0.0, blocks.bytes, names)
 
 
-def _seconds(problem: Problem, cost: Cost) -> float:
-    return predicted_seconds(
-        problem.n_rows,
-        problem.n_features,
-        problem.n_classes,
-        cost.products,
-        cost.blocks["threads"],
-        _cpu_sizes(problem).item,
-    )
+def _seconds(problem: Problem, cost: Cost, steps: tuple[Step, ...]) -> float:
+    blocks, width = cost.blocks, problem.n_features
+    tile = Tile(blocks["rows"], blocks["classes"], width, item_of(problem), blocks["threads"])
+    logits = float(problem.n_rows) * problem.n_classes
+    return seconds_of(steps, width, logits, rates_of(tile))
 
 
 def _cpu_blocks_cost(problem: Problem) -> Cost:
@@ -115,6 +112,7 @@ CPU_BLOCKS = Path(
     _cpu_blocks_refusal,
     _cpu_blocks_cost,
     _load_cpu,
+    block_steps,
     gradients_at_once=True,
     seconds=_seconds,
 )
@@ -126,5 +124,6 @@ CPU_RECOMPUTE = Path(
     _cpu_recompute_refusal,
     _cpu_recompute_cost,
     _load_cpu,
+    recompute_steps,
     seconds=_seconds,
 )

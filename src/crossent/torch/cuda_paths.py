@@ -13,6 +13,8 @@ from crossent.torch.cuda_blocks import (
     needed_rows_cut,
     whole_rows_cut,
 )
+from crossent.torch.cuda_machine import cuda_seconds
+from crossent.torch.cuda_steps import exponentials_steps, library_steps, recomputed_steps
 from crossent.torch.engine import Engine
 from crossent.torch.path import Cost, Path
 
@@ -157,7 +159,9 @@ CUDA_EXPONENTIALS = Path(
     _exponentials_refusal,
     _cost(1, _exponentials_cut),
     _load_exponentials,
+    exponentials_steps,
     gradients_at_once=True,
+    seconds=cuda_seconds,
 )
 
 CUDA_LIBRARY = Path(
@@ -167,7 +171,9 @@ CUDA_LIBRARY = Path(
     _library_refusal,
     _cost(1, _library_cut),
     _load_library,
+    library_steps,
     gradients_at_once=True,
+    seconds=cuda_seconds,
 )
 
 CUDA_RECOMPUTE = Path(
@@ -177,4 +183,6 @@ CUDA_RECOMPUTE = Path(
     _recompute_refusal,
     _cost(2, _recompute_cut),
     _load_exponentials,
+    recomputed_steps,
+    seconds=cuda_seconds,
 )

@@ -40,6 +40,10 @@ def wide_vector_product(a: Tensor, v: Tensor) -> Tensor:
     return wide_product(a, split_in_two(v, a.dtype)).sum(dim=1)
 
 
+def _times(product: Tensor, back: Tensor | None) -> Tensor:
+    return product if back is None else product.mul_(back)
+
+
 class LinearGradients:
     """∂X, ∂W and ∂b, a block of rows at a time.
 
@@ -51,10 +55,14 @@ class LinearGradients:
         Which of the three are wanted.
     at_once : bool
         Whether there is only one block: then ∂W is one product, in its own dtype.
+    classes : int
+        Classes at a time where products are added up.
     """
 
-    def __init__(self, logits: RowLogits, needs: Needs, *, at_once: bool) -> None:
-        self.logits, self.needs = logits, needs
+    def __init__(
+        self, logits: RowLogits, needs: Needs, *, at_once: bool, classes: int = _CLASSES
+    ) -> None:
+        self.logits, self.needs, self.classes = logits, needs, classes
         x, w = logits.input, known(logits.weight)
         self.kind = torch.float64 if x.dtype == torch.float64 else torch.float32
         # Sums of float16 could leave its range before the gain is taken out.
@@ -79,23 +87,27 @@ class LinearGradients:
         """
         needs = self.needs if needs is None else needs
         x, w = self.logits.input[part], known(self.logits.weight)
-        back = 1.0 if gain is None else (1.0 / gain).to(self.kind)
+        back = None if gain is None else (1.0 / gain).to(self.kind)
         if needs.input:
             product = wide_product(g, w)
-            self.input[part] = (product if scale is None else product * scale[:, None]) * back
+            product = product if scale is None else product.mul_(scale[:, None])
+            self.input[part] = _times(product, back)
         if needs.weight:
             self._add_weight(g, x if scale is None else (x * scale[:, None]).to(x.dtype), back)
         if needs.bias:
             ones = g.new_ones(len(g), dtype=self.kind) if scale is None else scale
-            self.bias += wide_vector_product(g.T, ones) * back
+            self.bias += _times(wide_vector_product(g.T, ones), back)
 
-    def _add_weight(self, g: Tensor, x: Tensor, back: Tensor | float) -> None:
+    def _add_weight(self, g: Tensor, x: Tensor, back: Tensor | None) -> None:
         if self.at_once:
             self.weight = torch.mm(g.T, x)
             return
-        for start in range(0, g.shape[1], _CLASSES):
-            span = slice(start, start + _CLASSES)
-            self.weight[span] += wide_product(g[:, span].T, x) * back
+        for start in range(0, g.shape[1], self.classes):
+            span = slice(start, start + self.classes)
+            if g.dtype == self.kind and back is None:
+                self.weight[span].addmm_(g[:, span].T, x)
+            else:
+                self.weight[span] += _times(wide_product(g[:, span].T, x), back)
 
     def add_some_classes(self, part: slice, g: Tensor, scale: Tensor, kept: Tensor) -> None:
         """Rows of the gradient, diag(scale) G, of which only the classes `kept` are multiplied.
@@ -103,12 +115,17 @@ class LinearGradients:
         ∂b gets the sums of all classes.
         """
         x, w = self.logits.input[part], known(self.logits.weight)
-        some = g.index_select(1, kept)
+        scaled = (x * scale[:, None]).to(x.dtype)
         if self.needs.input:
-            self.input[part] = wide_product(some, w.index_select(0, kept)) * scale[:, None]
-        if self.needs.weight:
-            product = wide_product(some.T, (x * scale[:, None]).to(x.dtype))
-            self.weight.index_add_(0, kept, product)
+            self.input[part] = 0.0
+        for own in kept.split(self.classes):
+            some = g.index_select(1, own)
+            if self.needs.input:
+                self.input[part] += wide_product(some, w.index_select(0, own))
+            if self.needs.weight:
+                self.weight.index_add_(0, own, wide_product(some.T, scaled))
+        if self.needs.input:
+            self.input[part] *= scale[:, None]
         if self.needs.bias:
             self.bias += wide_vector_product(g.T, scale)
 

@@ -1,5 +1,6 @@
 """How the limit of a filter gets to an engine, and its bound out of it."""
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -8,11 +9,26 @@ from torch import Tensor
 from crossent.errors import InputError
 from crossent.torch.engine import Engine
 
-__all__ = ["Filtering", "limited", "no_error", "rows_at_a_time"]
+__all__ = [
+    "CLASSES",
+    "PENDING",
+    "FilterSizes",
+    "Filtering",
+    "limited",
+    "no_error",
+    "rows_at_a_time",
+]
 
 _MOST_ROWS = 128
 """More rows at a time would keep more classes: one row that needs a class keeps it for all."""
 _FREE_BYTES = 4 * 2**20
+CLASSES = 2048
+"""Classes whose rows of W are gathered and multiplied at a time."""
+PENDING = 8
+"""Matrices of rank one that are put in place together."""
+_SPAN, _LEVELS = 4096, 32
+"""Classes that are compared at a time, and the levels they are sorted into; see filtering.py."""
+_PER_CLASS = 12
 
 
 @runtime_checkable
@@ -43,23 +59,69 @@ def no_error(like: Tensor) -> Tensor:
     return torch.zeros(3, dtype=torch.float64, device=like.device)
 
 
-def rows_at_a_time(n: int, q: int, item: int, budget: int | None) -> tuple[int, int]:
-    """Rows of a block on a CPU, and the bytes that it takes.
+@dataclass(frozen=True)
+class FilterSizes:
+    """What the memory of a filter on a CPU depends on.
 
-    The block of exponentials and a copy of those that stay.
+    Attributes
+    ----------
+    n_rows, n_features, n_classes : int
+    item : int
+        Bytes of a number in the arithmetic.
+    widens : bool
+        Input in half precision, which is widened, and whose gradients are summed in float32.
+    entropy : bool
+        Asked for: then logits and exponentials are needed at the same time.
+    """
+
+    n_rows: int
+    n_features: int
+    n_classes: int
+    item: int
+    widens: bool
+    entropy: bool
+
+    @property
+    def per_row(self) -> int:
+        """Bytes for each row of a block.
+
+        Its exponentials, a part of them multiplied or gathered, its masses, and rows of X and ∂X
+        scaled.
+        """
+        whole = (3 if self.entropy else 1) * self.n_classes
+        numbers = whole + min(self.n_classes, _SPAN) + 4 * (_LEVELS + self.n_features)
+        return numbers * self.item
+
+    @property
+    def fixed(self) -> int:
+        """Bytes that no smaller block saves.
+
+        X, W, ∂X and ∂W in the arithmetic, where input is narrower. Rows of W and ∂W that are
+        gathered. Numbers per class: those of the choice, and three times what waits to be put in
+        place of what was left out.
+        """
+        d, q = self.n_features, self.n_classes
+        numbers = 2 * min(q, CLASSES) * d + (_PER_CLASS + 3 * PENDING) * q
+        numbers += 2 * (self.n_rows + q) * d + q if self.widens else 0
+        return numbers * self.item
+
+
+def rows_at_a_time(sizes: FilterSizes, budget: int | None) -> tuple[int, int]:
+    """Rows of a block on a CPU, and the bytes that it takes.
 
     Raises
     ------
     InputError
         If not even one row fits the budget.
     """
-    of_row = 2 * q * item
-    if budget is not None and budget < of_row:
+    fixed, of_row = sizes.fixed, sizes.per_row
+    if budget is not None and budget < fixed + of_row:
         message = (
-            f"`max_workspace_bytes` is {budget}; one row at a time needs {of_row}. "
+            f"`max_workspace_bytes` is {budget}; one row at a time needs {fixed + of_row}. "
             "Allow at least that."
         )
         raise InputError(message)
-    wanted = max(n * q * item // 10, _FREE_BYTES) if budget is None else budget
-    rows = max(1, min(_MOST_ROWS, n, wanted // of_row))
-    return rows, rows * of_row
+    tenth = sizes.n_rows * sizes.n_classes * sizes.item // 10
+    wanted = max(tenth, _FREE_BYTES) if budget is None else budget - fixed
+    rows = max(1, min(_MOST_ROWS, sizes.n_rows, wanted // of_row))
+    return rows, fixed + rows * of_row

@@ -32,7 +32,13 @@ from crossent.torch.engine import (
     joined,
     known,
 )
-from crossent.torch.filter_bound import no_error, rows_at_a_time
+from crossent.torch.filter_bound import (
+    CLASSES,
+    PENDING,
+    FilterSizes,
+    no_error,
+    rows_at_a_time,
+)
 from crossent.torch.filtering import Selection, select
 from crossent.torch.sweep import scratch, swept
 from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
@@ -52,22 +58,39 @@ class _Missing(NamedTuple):
 
 
 class Corrections:
-    """What blocks of rows left out, and what stands in its place."""
+    """What blocks of rows left out, and what stands in its place.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    sums : LinearGradients
+        Where it is added, a few blocks at a time.
+    """
+
+    def __init__(self, sums: LinearGradients) -> None:
+        self.sums = sums
+        logits = sums.logits
         self._missing: list[_Missing] = []
+        self._rows = torch.zeros(len(logits.input), dtype=torch.float64)
+        self._classes = torch.zeros(logits.n_classes, dtype=torch.float64)
 
-    def add(self, part: slice, x: Tensor, rows: Tensor, classes: Tensor) -> None:
+    def add(self, part: slice, rows: Tensor, classes: Tensor) -> None:
         """Row sums and column sums of what a block left out, all of one sign."""
-        if bool(classes.any()):
-            self._missing.append(_Missing(part, rows, classes, rows @ x))
+        if not bool(classes.any()):
+            return
+        x = self.sums.logits.input[part]
+        self._missing.append(_Missing(part, rows, classes, rows @ x))
+        self._rows[part] += rows.abs().double()
+        self._classes += classes.abs()
+        if len(self._missing) == PENDING:
+            self.apply()
 
-    def apply(self, sums: LinearGradients) -> None:
-        """Add the matrices of rank one to ∂X and ∂W."""
+    def apply(self) -> None:
+        """Add the matrices of rank one that wait to ∂X and ∂W."""
         if not self._missing:
             return
-        columns = torch.stack([missing.classes for missing in self._missing])
-        shares = columns / columns.sum(dim=1, keepdim=True)
+        sums = self.sums
+        shares = torch.stack([missing.classes for missing in self._missing])
+        shares /= shares.sum(dim=1, keepdim=True)
         if sums.needs.weight:
             along = torch.stack([missing.along for missing in self._missing])
             sums.weight.addmm_(shares.T, along)
@@ -75,19 +98,17 @@ class Corrections:
             means = shares @ known(sums.logits.weight).to(shares.dtype)
             for missing, mean in zip(self._missing, means, strict=True):
                 sums.input[missing.part].addr_(missing.rows, mean)
+        self._missing.clear()
 
-    def bound(self, logits: RowLogits) -> Tensor:
+    def bound(self) -> Tensor:
         """Largest Frobenius norms of the errors of ∂X, ∂W and ∂b; shape (3,), float64."""
-        if not self._missing:
+        logits = self.sums.logits
+        if not bool(self._classes.any()):
             return no_error(logits.input)
-        rows = torch.zeros(len(logits.input), dtype=torch.float64)
-        for missing in self._missing:
-            rows[missing.part] += missing.rows.abs().double()
-        classes = torch.stack([missing.classes.abs().double() for missing in self._missing])
         widest = known(logits.weight).norm(dim=1).amax().double()
         longest = logits.input.norm(dim=1).amax().double()
-        of_x = 2.0 * widest * rows.norm()
-        of_w = 2.0 * longest * classes.sum(dim=0).norm()
+        of_x = 2.0 * widest * self._rows.norm()
+        of_w = 2.0 * longest * self._classes.norm()
         return torch.stack([of_x, of_w, torch.zeros_like(of_x)])
 
 
@@ -183,10 +204,11 @@ def _filtered(
 ) -> tuple[Statistics, Gradients, Tensor]:
     wide = _widened(logits)
     n, q = len(wide.input), wide.n_classes
-    rows, size = rows_at_a_time(n, q, wide.input.element_size(), budget)
+    rows, size = rows_at_a_time(_sizes(logits, questions), budget)
     blocks = Blocks(rows, q, 1, size)
     memory = wide.input.new_empty((2 if questions.entropy else 1, blocks.rows, q))
-    sums, missing = LinearGradients(wide, needs, at_once=False), Corrections()
+    sums = LinearGradients(wide, needs, at_once=False, classes=CLASSES)
+    missing = Corrections(sums)
     tiles, parts, spreads = Tiles(wide, blocks), [], []
     for part in blocks.row_blocks(n):
         store = scratch(tiles, memory[:1].flatten(1), part)
@@ -203,11 +225,17 @@ def _filtered(
         if coefficients.spread is not None:
             spreads.append(coefficients.spread.row / wide.temperature)
         parts.append(found)
-    missing.apply(sums)
+    missing.apply()
     if spreads:
         sums.subtract(RankOne(torch.cat(spreads), known(questions.spread)))
-    bound = missing.bound(wide)
-    return joined(parts), _narrowed(sums.finished(), logits), bound
+    return joined(parts), _narrowed(sums.finished(), logits), missing.bound()
+
+
+def _sizes(logits: RowLogits, questions: Questions) -> FilterSizes:
+    kind = arithmetic_of(logits.input.dtype)
+    n, d = logits.input.shape
+    widens = logits.input.dtype != kind
+    return FilterSizes(n, d, logits.n_classes, kind.itemsize, widens, questions.entropy)
 
 
 def _add_rows(
@@ -228,7 +256,7 @@ def _add_rows(
     for sign in (scale.clamp(min=0.0), scale.clamp(max=0.0)):
         classes = (sign @ e).where(gone, 0.0)
         rows = sign * (e @ gone.to(e.dtype))
-        missing.add(part, sums.logits.input[part], rows, classes)
+        missing.add(part, rows, classes)
 
 
 def _per_logit(at: AtClasses, temperature: float) -> AtClasses:

@@ -243,4 +243,4 @@ def explain(input: Tensor, linear_weight: Tensor, target: Tensor, **options: Any
     layer = {"input": input, "linear_weight": linear_weight}
     given, wanted = sorted_arguments(**layer, target=target, **options)
     call, _ = as_call(given, wanted)
-    return timed_plan(problem_of(call))
+    return timed_plan(problem_of(call), run)

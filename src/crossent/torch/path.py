@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from crossent.torch.call import Problem
 from crossent.torch.engine import Engine
 
-__all__ = ["Cost", "Path"]
+__all__ = ["Cost", "Path", "Step"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,29 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A part of a call, by what it asks of a machine; a call is the sum of its steps.
+
+    Attributes
+    ----------
+    products : float
+        Matrix products of 2·n·d·q operations each.
+    visits : float
+        How often each of the n·q logits is worked on in cache: made, exponentiated, summed up.
+    traffic : float
+        Bytes that move between memory and processor: what is larger than its cache, each time it is
+        read or written.
+    new : float
+        Bytes of memory that are written for the first time, which the system must find first.
+    """
+
+    products: float = 0.0
+    visits: float = 0.0
+    traffic: float = 0.0
+    new: float = 0.0
+
+
+@dataclass(frozen=True)
 class Path:
     """One way to compute loss and gradients.
 
@@ -42,10 +65,15 @@ class Path:
     load : callable
         ``load()`` imports and returns its `Engine`; None for the reference, which is plain
         PyTorch operations that autograd follows.
+    steps : callable
+        ``steps(problem, cost)``: what the call consists of, for bytes moved and time.
     gradients_at_once : bool
         Whether the loss's gradients are made in the forward pass.
     seconds : callable or None
-        ``seconds(problem, cost)`` predicts the time, from a short trial on this machine.
+        ``seconds(problem, cost, steps)`` predicts the time of the steps from a short trial on this
+        machine; None where nothing can be tried.
+    at_most : bool
+        Whether the data may let it do with less than it says.
     """
 
     name: str
@@ -53,5 +81,7 @@ class Path:
     refusal: Callable[[Problem], str | None]
     cost: Callable[[Problem], Cost]
     load: Callable[[], Engine] | None
+    steps: Callable[[Problem, Cost], tuple[Step, ...]]
     gradients_at_once: bool = False
-    seconds: Callable[[Problem, Cost], float] | None = None
+    seconds: Callable[[Problem, Cost, tuple[Step, ...]], float | None] | None = None
+    at_most: bool = False

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from crossent.errors import InputError
 from crossent.torch.call import Problem
 from crossent.torch.cpu_paths import CPU_BLOCKS, CPU_RECOMPUTE
+from crossent.torch.cpu_steps import row_blocks, stored_item
 from crossent.torch.cuda_paths import CUDA_EXPONENTIALS, CUDA_LIBRARY, CUDA_RECOMPUTE
 from crossent.torch.filter_paths import CPU_FILTERED, CUDA_FILTERED
-from crossent.torch.path import Cost, Path
+from crossent.torch.overhead import Run, overhead_seconds
+from crossent.torch.path import Path
+from crossent.torch.reference_path import REFERENCE
 
-__all__ = ["PATHS", "REFERENCE", "Plan", "make_plan", "path_named", "timed_plan"]
-
-_BYTES_OF = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+__all__ = ["PATHS", "Plan", "make_plan", "path_named", "timed_plan"]
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,21 @@ class Plan:
         Memory beside inputs, outputs and gradients, at its highest.
     logits_bytes : int
         What the logits would have taken.
+    traffic_bytes : int
+        What moves between memory and processor: inputs, gradients and workspace, each time that
+        they are read or written and are larger than the processor's own cache. On GPUs everything
+        but tiles in registers counts.
     blocks : dict of str to int
         Sizes of the blocks that the path works in.
     ignored_rows : str
         What becomes of them.
     predicted_seconds : float or None
-        Time of the products and of one exponential per logit at the speed that this machine showed
-        in a short trial; None where nothing was tried.
+        Time of forward and backward pass together, from what this machine or GPU did in a short
+        trial: operations, logits and bytes a second. Options add up to a tenth, which is not
+        counted. On GPUs the device's time. None where nothing can be tried.
+    at_most : bool
+        Whether products, bytes and time are upper figures, because the data may let the path do
+        with less.
     """
 
     path: str
@@ -53,38 +62,34 @@ class Plan:
     logits_bytes: int
     blocks: dict[str, int]
     ignored_rows: str
+    traffic_bytes: int = 0
     predicted_seconds: float | None = None
+    at_most: bool = False
 
     def __str__(self) -> str:
         blocks = ", ".join(f"{name} {size}" for name, size in self.blocks.items())
-        time = "" if self.predicted_seconds is None else f", about {self.predicted_seconds:.3g} s"
+        most = "at most " if self.at_most else ""
         lines = [
             f"path: {self.path}" + (f" ({blocks})" if blocks else ""),
-            f"cost: {self.products:g} matrix products, {self.flops:.3g} operations{time}",
-            f"memory: {self.workspace_bytes / 1e6:.1f} MB beside inputs and gradients; "
-            f"the logits would take {self.logits_bytes / 1e6:.1f} MB",
+            f"cost: {most}{self.products:g} matrix products, {self.flops:.3g} operations",
+            f"time: {self._time()}",
+            f"memory: {_megabytes(self.workspace_bytes)} beside inputs and gradients; "
+            f"the logits would take {_megabytes(self.logits_bytes)}",
+            f"traffic: {most}{_megabytes(self.traffic_bytes)} between memory and processor",
             f"ignored rows: {self.ignored_rows}",
         ]
         return "\n".join([*lines, *(f"  {name}: {why}" for name, why in self.reasons.items())])
 
-
-def _products_of_reference(problem: Problem) -> float:
-    return 1.0 + problem.needs_input + problem.needs_weight
-
-
-def _cost_of_reference(problem: Problem) -> Cost:
-    # Logits, log-probabilities and their gradients live at the same time.
-    logits = problem.n_rows * problem.n_classes * _BYTES_OF.get(problem.dtype, 4)
-    return Cost(_products_of_reference(problem), 4 * logits, {})
+    def _time(self) -> str:
+        if self.predicted_seconds is None:
+            return "not predicted; nothing could be tried where this would run"
+        words = "at most about" if self.at_most else "about"
+        return f"{words} {self.predicted_seconds:.2g} s, by a trial"
 
 
-REFERENCE = Path(
-    "reference",
-    "Plain PyTorch operations with all logits in memory; what the other paths are tested against.",
-    lambda problem: None if problem.options.filter is None else "It does not filter.",
-    _cost_of_reference,
-    None,
-)
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
 
 PATHS: tuple[Path, ...] = (
     CPU_BLOCKS,
@@ -163,6 +168,7 @@ def make_plan(problem: Problem) -> Plan:
     if taken is None:
         raise InputError(_no_path(problem, reasons))
     cost = taken.cost(problem)
+    steps = taken.steps(problem, cost)
     flop = 2.0 * problem.n_rows * problem.n_features * problem.n_classes
     return Plan(
         path=taken.name,
@@ -170,16 +176,29 @@ def make_plan(problem: Problem) -> Plan:
         products=cost.products,
         flops=cost.products * flop,
         workspace_bytes=cost.workspace_bytes,
-        logits_bytes=problem.n_rows * problem.n_classes * _BYTES_OF.get(problem.dtype, 4),
+        logits_bytes=problem.n_rows * problem.n_classes * stored_item(problem),
         blocks=cost.blocks,
         ignored_rows=_ignored_rows(problem, taken),
+        traffic_bytes=int(sum(step.traffic for step in steps)),
+        at_most=taken.at_most,
     )
 
 
-def timed_plan(problem: Problem) -> Plan:
-    """`make_plan`, with the time that a trial on this machine lets expect."""
+def timed_plan(problem: Problem, run: Run) -> Plan:
+    """`make_plan`, with the time that a trial lets expect; `run` carries small calls out for it."""
     plan = make_plan(problem)
     path = path_named(plan.path)
     if path.seconds is None:
         return plan
-    return replace(plan, predicted_seconds=path.seconds(problem, path.cost(problem)))
+    cost = path.cost(problem)
+    seconds = path.seconds(problem, cost, path.steps(problem, cost))
+    if seconds is not None and problem.device == "cpu":
+        seconds += overhead_seconds(
+            run,
+            path.name,
+            problem.dtype,
+            blocks=row_blocks(problem, cost),
+            rows=cost.blocks.get("rows", 1),
+            filters=problem.options.filter is not None,
+        )
+    return replace(plan, predicted_seconds=seconds)
