@@ -110,6 +110,19 @@ def test_the_operator_keeps_what_an_operator_must(problem, reduction):
     """PyTorch's own check: schema, fake form, autograd, dynamic shapes."""
     given = problem("labels", ignored=False)  # what is ignored is NaN
     tensors = (*given.layer, given.target[:, None], None, None, None, None, None)
-    options = (reduction, -100, 0.1, 0.0, None, 1.0, "entropy", 2, None, None, [True, True, True])
+    options = (
+        reduction,
+        -100,
+        0.1,
+        0.0,
+        None,
+        1.0,
+        "entropy",
+        2,
+        None,
+        None,
+        None,
+        [True, True, True],
+    )
 
     torch.library.opcheck(_operator, (*tensors, *options))

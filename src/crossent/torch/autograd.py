@@ -15,6 +15,7 @@ from crossent.torch.engine import Engine, Gradients, Needs
 from crossent.torch.forward import Forward, carry_out, gradients_of, whole_input
 from crossent.torch.result import LinearCrossEntropyResult
 from crossent.torch.second_order import second_order
+from crossent.torch.third_order import linear_in_cotangents
 
 __all__ = ["differentiable"]
 
@@ -136,21 +137,27 @@ class _Gradient(torch.autograd.Function):
         made = whole_input(forward, gradients_of(forward, engine, above, needs))
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(input, weight, bias, *grads)
-        ctx.forward_pass = forward
+        ctx.forward_pass, ctx.engine = forward, engine
         return tuple(made)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            message = (
-                "linear_cross_entropy has first and second derivatives; for a third, take "
-                "path='reference'."
-            )
-            raise NotImplementedError(message)
-        _, _, _, *grads = ctx.saved_tensors
+        input, weight, bias, *grads = ctx.saved_tensors
+        n_grads = len(grads)
         if all(x is None for x in cotangents):
-            return (None,) * (6 + len(grads))
-        first, of_grads = second_order(
-            ctx.forward_pass, LinearCrossEntropyResult(*grads), Gradients(*cotangents)
+            return (None,) * (6 + n_grads)
+        forward, engine = ctx.forward_pass, ctx.engine
+
+        def second(along: Any) -> tuple[Any, Any]:
+            above = LinearCrossEntropyResult(*grads)
+            return second_order(forward, above, Gradients(*along))
+
+        def first(above: Any) -> Any:
+            every = Needs(*(x is not None for x in (input, weight, bias)))
+            given = LinearCrossEntropyResult(*above)
+            return whole_input(forward, gradients_of(forward, engine, given, every))
+
+        of_layer, of_grads = linear_in_cotangents(
+            second, first, (input, weight, bias), grads, cotangents
         )
-        return (*first, None, None, None, *of_grads)
+        return (*of_layer, None, None, None, *of_grads)

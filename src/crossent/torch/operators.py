@@ -1,291 +1,265 @@
-"""The call as two operators that torch.compile takes as they are, without looking inside.
+"""The call as operators that torch.compile takes as they are, without looking inside.
 
-What stands in a graph must have shapes that depend on shapes only: so ignored rows, whose number is
-in the data, are taken out inside the operators and put back before they return. Values are checked
-and the path is chosen when the graph runs.
+One gives the outputs, one their gradients, one products of second derivatives; each has a fake form
+and the derivative that autograd knows of it is the next. What stands in a graph must have shapes
+that depend on shapes only: so ignored rows, whose number is in the data, are taken out inside and
+put back before anything is returned. Values are checked and the path is chosen when the graph runs.
 """
 
-# ruff: noqa: ARG001  Operators and their fake forms have one signature, used or not.
-
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from crossent.torch.arguments import problem_of
 from crossent.torch.call import Call, Options
-from crossent.torch.engine import Engine, Gradients, Needs, Statistics
-from crossent.torch.forward import Forward, carry_out, gradients_of, may_wait, whole_input
-from crossent.torch.objective import row_objective
-from crossent.torch.plan import make_plan, path_named
+from crossent.torch.engine import Needs
+from crossent.torch.flat import (
+    DIFFERENTIABLE,
+    TENSORS,
+    gradients,
+    gradients_like,
+    made_names,
+    output_names,
+    present,
+    second_derivatives,
+    values,
+    values_like,
+)
 from crossent.torch.result import LinearCrossEntropyResult
-from crossent.torch.rows import Kept, take_rows, used_rows
+from crossent.torch.third_order import NO_OTHERS, linear_in_cotangents
 
 __all__ = ["compiled"]
 
-_OUTPUTS = LinearCrossEntropyResult._fields
-_STATISTICS = tuple(Statistics.__dataclass_fields__)
-_N_GRADIENTS = len(Gradients._fields)
+_NAME = "crossent::linear_cross_entropy"
+_OPTIONS = {
+    "reduction": "str",
+    "ignore_index": "int?",
+    "label_smoothing": "float",
+    "z_loss": "float",
+    "logit_softcap": "float?",
+    "temperature": "float",
+    "compute": "str",
+    "top_k": "int",
+    "filter": "float?",
+    "max_workspace_bytes": "int?",
+    "path": "str?",
+}
+"""Fields of `Options` with their types; names of outputs are one string, with commas between."""
+
+_OPTIONAL = dict.fromkeys(TENSORS[1:], "Tensor?")
+_CALL = ", ".join(
+    f"{kind} {name}"
+    for name, kind in {"input": "Tensor", **_OPTIONAL, **_OPTIONS, "needs": "bool[]"}.items()
+)
+_N_TENSORS, _N_CALL = len(TENSORS), len(TENSORS) + len(_OPTIONS) + 1
 
 
 def compiled(call: Call, needs: Needs) -> LinearCrossEntropyResult:
     """Outputs of a call inside torch.compile."""
-    options = call.options
-    tensors = [
-        call.bias,
-        call.labels,
-        call.label_probabilities,
-        call.targets,
-        call.class_weight,
-        call.sample_weight,
-        call.chosen,
-    ]
-    found = _operator(
-        call.input,
-        call.weight,
-        *tensors,
-        options.reduction,
-        options.ignore_index,
-        options.label_smoothing,
-        options.z_loss,
-        options.logit_softcap,
-        options.temperature,
-        ",".join(options.compute),
-        options.top_k,
-        options.max_workspace_bytes,
-        options.path,
-        list(needs),
+    tensors = [getattr(call, name) for name in TENSORS]
+    options = {**vars(call.options), "compute": ",".join(call.options.compute)}
+    found = _operator(*tensors, *(options[name] for name in _OPTIONS), list(needs))
+    outputs = dict(zip(output_names(call), found, strict=False))
+    return LinearCrossEntropyResult(
+        *(outputs.get(name) for name in LinearCrossEntropyResult._fields)
     )
-    wanted = _wanted(options, call.chosen)
-    outputs = found[: len(_OUTPUTS)]
-    pairs = zip(_OUTPUTS, outputs, strict=True)
-    return LinearCrossEntropyResult(*(x if name in wanted else None for name, x in pairs))
 
 
-def _wanted(options: Options, chosen: Tensor | None) -> set[str]:
-    """Names of the outputs that a call has."""
-    names = {"loss", *options.compute}
-    if options.top_k:
-        names |= {"top_classes", "top_log_probabilities"}
-    if chosen is not None:
-        names.add("chosen_log_probabilities")
-    return names
+def _call_of(given: tuple[Any, ...]) -> tuple[Call, Needs]:
+    """The call that stands in the arguments of an operator, and which gradients may be asked."""
+    options = dict(zip(_OPTIONS, given[_N_TENSORS:-1], strict=True))
+    options["compute"] = _split(options["compute"])
+    tensors = dict(zip(TENSORS, given[:_N_TENSORS], strict=True))
+    return Call(**tensors, options=Options(**options)), Needs(*given[-1])
 
 
-def _forward(
-    input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    labels: Tensor | None,
-    label_probabilities: Tensor | None,
-    targets: Tensor | None,
-    class_weight: Tensor | None,
-    sample_weight: Tensor | None,
-    chosen: Tensor | None,
-    reduction: str,
-    ignore_index: int | None,
-    label_smoothing: float,
-    z_loss: float,
-    logit_softcap: float | None,
-    temperature: float,
-    compute: str,
-    top_k: int,
-    max_workspace_bytes: int | None,
-    path: str | None,
-    needs: list[bool],
-) -> list[Tensor]:
-    """Outputs, statistics of all rows, gradients; empty where there is none."""
-    call = _call_of(locals())
-    engine = _engine_of(call)
-    wanted = Needs(*needs) if any(needs) and reduction != "none" else None
-    forward = carry_out(call, engine, wanted)
-    made = forward.gradients
-    gradients = Gradients(None, None, None) if made is None else whole_input(forward, made)
-    statistics = (getattr(forward.statistics, name) for name in _STATISTICS)
-    whole = [_whole(x, forward.kept) for x in statistics]
-    return [_or_empty(x, input) for x in (*forward.result, *whole, *gradients)]
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(names.split(",")) if names else ()
 
 
-def _call_of(given: dict[str, Any]) -> Call:
-    names = Options.__dataclass_fields__
-    options = {name: value for name, value in given.items() if name in names}
-    options["compute"] = tuple(filter(None, options["compute"].split(",")))
-    fields = [name for name in Call.__dataclass_fields__ if name in given and name != "options"]
-    tensors = {name: given[name] for name in fields}
-    return Call(options=Options(**options), **tensors)
+def _defined(name: str, arguments: str, function: Any, fake: Any) -> Any:
+    """An operator with its fake form; both take what `arguments` says, in order."""
+    made = torch.library.custom_op(
+        name, function, mutates_args=(), schema=f"({arguments}) -> Tensor[]"
+    )
+    made.register_fake(fake)
+    return made
 
 
-def _engine_of(call: Call) -> Engine:
-    """The engine of the first path that has one; the definition is no operator."""
-    problem = problem_of(call)
-    load = path_named(make_plan(problem).path).load
-    if load is None:
-        message = "the definition does not come here"
-        raise AssertionError(message)
-    return load()
-
-
-def _whole(values: Tensor | None, kept: Kept | None) -> Tensor | None:
-    return values if values is None or kept is None else kept.spread(values, 0.0)
-
-
-def _or_empty(x: Tensor | None, like: Tensor) -> Tensor:
-    return like.new_empty(0) if x is None else x
-
-
-_operator: Any = torch.library.custom_op(
-    "crossent::linear_cross_entropy", _forward, mutates_args=()
+_operator = _defined(
+    _NAME,
+    _CALL,
+    lambda *given: values(*_call_of(given)),
+    lambda *given: values_like(*_call_of(given)),
 )
 
 
-def _fake(
-    input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    labels: Tensor | None,
-    label_probabilities: Tensor | None,
-    targets: Tensor | None,
-    class_weight: Tensor | None,
-    sample_weight: Tensor | None,
-    chosen: Tensor | None,
-    *options: Any,
+def _gradients(
+    stored: list[Tensor], above: list[Tensor], names: str, wanted: str, *given: Any
 ) -> list[Tensor]:
-    """Shapes and dtypes of what `_forward` returns."""
-    reduction, _, smoothing, _, _, _, compute, top_k, _, _, needs = options
-    n, compute = input.shape[0], compute.split(",")
-    kind = torch.promote_types(input.dtype, torch.float32)
-    wide = torch.float64
-    k = top_k or int("accuracy" in compute)
-    m = None if chosen is None else chosen.shape[1]
-    at_once = any(needs) and reduction != "none"
-
-    def new(dtype: torch.dtype, *shape: Any, when: bool = True) -> Tensor:
-        return input.new_empty(shape if when else (0,), dtype=dtype if when else input.dtype)
-
-    outputs = [
-        new(kind, n) if reduction == "none" else new(kind),
-        *(new(kind, n, when=name in compute) for name in _OUTPUTS[1:4]),
-        new(torch.float64, when="accuracy" in compute),
-        new(torch.int64, n, top_k, when=top_k > 0),
-        new(kind, n, top_k, when=top_k > 0),
-        new(kind, n, m, when=m is not None),
-        new(kind, when=False),
-    ]
-    statistics = [
-        new(wide, n),
-        new(wide, n, 0 if labels is None else labels.shape[1], when=labels is not None),
-        new(wide, n, when=smoothing > 0.0),
-        new(wide, n, when=targets is not None),
-        new(wide, n, when="entropy" in compute),
-        new(wide, n, m, when=m is not None),
-        new(wide, n, k, when=k > 0),
-        new(torch.int64, n, k, when=k > 0),
-    ]
-    like = (input, weight, bias)
-    gradients = [
-        torch.empty_like(x, memory_format=torch.contiguous_format)
-        if at_once and needed and x is not None
-        else input.new_empty(0)
-        for x, needed in zip(like, needs, strict=True)
-    ]
-    return [*outputs, *statistics, *gradients]
+    call, needs = _call_of(given)
+    from_above = dict(zip(_split(names), above, strict=True))
+    return gradients(call, stored, made_names(call, needs), from_above, _split(wanted))
 
 
-_operator.register_fake(_fake)
-
-
-def _backward(
-    statistics: list[Tensor],
-    above: list[Tensor | None],
-    input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    labels: Tensor | None,
-    label_probabilities: Tensor | None,
-    targets: Tensor | None,
-    class_weight: Tensor | None,
-    sample_weight: Tensor | None,
-    chosen: Tensor | None,
-    reduction: str,
-    ignore_index: int | None,
-    label_smoothing: float,
-    z_loss: float,
-    logit_softcap: float | None,
-    temperature: float,
-    compute: str,
-    top_k: int,
-    max_workspace_bytes: int | None,
-    path: str | None,
-    needs: list[bool],
-) -> list[Tensor]:
-    """Gradients of X, W and b for what comes from above; empty where not needed."""
-    call = _call_of(locals())
-    engine = _engine_of(call)
-    kept = used_rows(call, waits=may_wait(call, engine))
-    cut = [x if kept is None or not x.numel() else kept.taken(x) for x in statistics]
-    given = [number == 0 or x.numel() > 0 for number, x in enumerate(statistics)]
-    pairs = zip(cut, given, strict=True)
-    found = Statistics(*(x if is_given else None for x, is_given in pairs))
-    objective = row_objective(take_rows(call, kept))
-    result = LinearCrossEntropyResult(input)
-    forward = Forward(call, kept, objective, found, result, None)
-    grads = LinearCrossEntropyResult(*above)
-    made = gradients_of(forward, engine, grads, Needs(*needs))
-    return [_or_empty(x, input) for x in whole_input(forward, made)]
-
-
-_backward_operator: Any = torch.library.custom_op(
-    "crossent::linear_cross_entropy_backward", _backward, mutates_args=()
+_gradient_operator = _defined(
+    f"{_NAME}_backward",
+    f"Tensor[] stored, Tensor[] above, str names, str wanted, {_CALL}",
+    _gradients,
+    lambda _, __, ___, wanted, *given: gradients_like(_call_of(given)[0], _split(wanted)),
 )
 
 
-def _backward_fake(
-    statistics: list[Tensor],
-    above: list[Tensor | None],
-    input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    *rest: Any,
+def _second(
+    stored: list[Tensor],
+    above: list[Tensor],
+    names: str,
+    cotangents: list[Tensor],
+    of: str,
+    *given: Any,
 ) -> list[Tensor]:
-    needs = rest[-1]
-    return [
-        torch.empty_like(x, memory_format=torch.contiguous_format)
-        if needed and x is not None
-        else input.new_empty(0)
-        for x, needed in zip((input, weight, bias), needs, strict=True)
-    ]
+    from_above = dict(zip(_split(names), above, strict=True))
+    along = dict(zip(_split(of), cotangents, strict=True))
+    return second_derivatives(_call_of(given)[0], stored, from_above, along)
 
 
-_backward_operator.register_fake(_backward_fake)
+def _second_like(_: Any, above: list[Tensor], __: str, ___: Any, ____: str, *given: Any) -> Any:
+    call, _needs = _call_of(given)
+    layer = gradients_like(call, present(call, Needs(True, True, True)))
+    return [*layer, *(torch.empty_like(x) for x in above)]
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+_second_operator = _defined(
+    f"{_NAME}_second",
+    f"Tensor[] stored, Tensor[] above, str names, Tensor[] cotangents, str of, {_CALL}",
+    _second,
+    _second_like,
+)
+
+
+_scale = torch.library.custom_op(
+    f"{_NAME}_scale",
+    lambda scale, *_: scale.clone(),
+    mutates_args=(),
+    schema="(Tensor scale, Tensor input, Tensor? weight, Tensor? bias) -> Tensor",
+)
+"""What comes from above, as it is. The layer stands beside it so that a graph knows: the gradients
+that it multiplies depend on the layer, though they were made before. Without it PyTorch would not
+notice that a second derivative is asked of a compiled graph, which has none."""
+
+_scale.register_fake(lambda scale, *_: torch.empty_like(scale))
+
+
+def _keep_forward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    """What the derivative of the outputs needs."""
+    call, _ = _call_of(inputs)
+    names = output_names(call)
+    fixed = [x for name, x in zip(names, output, strict=False) if name not in DIFFERENTIABLE]
+    stored = output[len(names) :]
     ctx.set_materialize_grads(False)
-    tensors, ctx.options = inputs[:9], inputs[9:]
-    ctx.save_for_backward(*tensors, *output[len(_OUTPUTS) :])
+    ctx.mark_non_differentiable(*fixed, *stored)
+    ctx.options = inputs[_N_TENSORS:]
+    ctx.save_for_backward(*inputs[:_N_TENSORS], *stored)
 
 
 def _derivative(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    saved = ctx.saved_tensors
-    tensors, rest = saved[:9], list(saved[9:])
-    statistics, made = rest[:-_N_GRADIENTS], rest[-_N_GRADIENTS:]
-    # An output that was not wanted is empty, and so is what comes from above.
-    above = [None if x is None or x.numel() == 0 else x for x in grads[: len(_OUTPUTS)]]
-    needs = ctx.options[-1]
-    total: list[Tensor | None] = [None] * _N_GRADIENTS
-    if ctx.options[0] != "none" and above[0] is not None:
-        scale = above[0]
-        total = [
-            x * scale.to(x.dtype) if needed else None for x, needed in zip(made, needs, strict=True)
-        ]
-        above[0] = None
-    if any(x is not None for x in above):
-        more = _backward_operator(statistics, above, *tensors, *ctx.options)
-        total = [
-            None if not needed else x if old is None else old + x
-            for old, x, needed in zip(total, more, needs, strict=True)
-        ]
-    return (*total, *[None] * (len(tensors) - 3 + len(ctx.options)))
+    tensors, stored = ctx.saved_tensors[:_N_TENSORS], list(ctx.saved_tensors[_N_TENSORS:])
+    given = (*tensors, *ctx.options)
+    call, needs = _call_of(given)
+    if any(ctx.needs_input_grad[3:_N_TENSORS]):
+        raise NotImplementedError(NO_OTHERS)
+    wanted = present(call, Needs(*(bool(x) for x in ctx.needs_input_grad[:3])))
+    pairs = zip(output_names(call), grads, strict=False)
+    above = {name: x for name, x in pairs if x is not None}
+    total: dict[str, Tensor] = {}
+    made = made_names(call, needs)
+    if "loss" in above and set(wanted) <= set(made) and not torch.is_grad_enabled():
+        scale = _scale(above.pop("loss"), *tensors[:3])
+        at_once = dict(zip(made, stored[-len(made) :], strict=True))
+        total = {name: at_once[name] * scale.to(at_once[name].dtype) for name in wanted}
+    if above:
+        names, listed = ",".join(above), ",".join(wanted)
+        found = _gradient_operator(stored, list(above.values()), names, listed, *given)
+        more = dict(zip(wanted, found, strict=True))
+        total = {name: x + total[name] if name in total else x for name, x in more.items()}
+    layer = [total.get(name) for name in Needs._fields]
+    return (*layer, *[None] * (len(given) - len(layer)))
 
 
-_operator.register_autograd(_derivative, setup_context=_setup_context)
+_operator.register_autograd(_derivative, setup_context=_keep_forward)
+
+
+def _keep_gradients(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:  # noqa: ARG001
+    """What the derivative of the gradients needs."""
+    stored, above, names, wanted, *given = inputs
+    ctx.set_materialize_grads(False)
+    ctx.rest = (names, wanted, given[_N_TENSORS:])
+    ctx.counts = (len(stored), len(above))
+    ctx.save_for_backward(*stored, *above, *given[:_N_TENSORS])
+
+
+@dataclass(frozen=True)
+class _Products:
+    """Products with first and second derivatives, for tensors of the parts of the layer in order.
+
+    `given` is the call as an operator takes it; what comes from above has these `names`.
+    """
+
+    stored: list[Tensor]
+    above: list[Tensor]
+    names: tuple[str, ...]
+    given: tuple[Any, ...]
+
+    @property
+    def layer(self) -> tuple[str, ...]:
+        """Parts of the layer that are there."""
+        return present(_call_of(self.given)[0], Needs(True, True, True))
+
+    def second(self, cotangents: Any) -> tuple[list[Tensor], list[Tensor]]:
+        """What ⟨cotangents, gradients⟩ gives the layer, and what came from above."""
+        of, along = _held(self.layer, cotangents)
+        names = ",".join(self.names)
+        found = _second_operator(self.stored, self.above, names, along, of, *self.given)
+        return found[: len(self.layer)], found[len(self.layer) :]
+
+    def first(self, above: Any) -> list[Tensor]:
+        """Gradients of the layer."""
+        names, values = _held(self.names, above)
+        wanted: list[Tensor] = _gradient_operator(
+            self.stored, values, names, ",".join(self.layer), *self.given
+        )
+        return wanted
+
+
+def _held(names: tuple[str, ...], values: Any) -> tuple[str, list[Tensor]]:
+    """What is not None, and its names in one string."""
+    pairs = [(name, x) for name, x in zip(names, values, strict=True) if x is not None]
+    return ",".join(name for name, _ in pairs), [x for _, x in pairs]
+
+
+def _derivative_of_gradients(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
+    n_stored, n_above = ctx.counts
+    names, wanted, options = ctx.rest
+    saved = list(ctx.saved_tensors)
+    stored, above = saved[:n_stored], saved[n_stored : n_stored + n_above]
+    given = (*saved[n_stored + n_above :], *options)
+    products = _Products(stored, above, _split(names), given)
+    of_layer: Any = [None] * len(products.layer)
+    of_above: Any = [None] * n_above
+    if any(x is not None for x in grads):
+        along = dict(zip(_split(wanted), grads, strict=True))
+        of_layer, of_above = linear_in_cotangents(
+            products.second,
+            products.first,
+            [x for x in given[:3] if x is not None],
+            above,
+            [along.get(name) for name in products.layer],
+        )
+    found = dict(zip(products.layer, of_layer, strict=True))
+    layer = [found.get(name) for name in Needs._fields]
+    rest = [None] * (len(given) - len(layer))
+    return ([None] * n_stored, list(of_above), None, None, *layer, *rest)
+
+
+_gradient_operator.register_autograd(_derivative_of_gradients, setup_context=_keep_gradients)

@@ -1,11 +1,12 @@
 """Carry a call out on the path that its plan names."""
 
+from dataclasses import replace
+
 import torch
 
-from crossent.errors import InputError
 from crossent.torch.arguments import problem_of
 from crossent.torch.autograd import differentiable
-from crossent.torch.call import Call, Problem
+from crossent.torch.call import Call
 from crossent.torch.checks import check_values
 from crossent.torch.engine import Needs
 from crossent.torch.filter_bound import limited, no_error
@@ -14,6 +15,7 @@ from crossent.torch.plan import make_plan, path_named
 from crossent.torch.reference import reference
 from crossent.torch.result import LinearCrossEntropyResult
 from crossent.torch.rows import put_back, take_rows, used_rows
+from crossent.torch.transforms import is_transformed, transformed
 
 __all__ = ["run"]
 
@@ -21,8 +23,14 @@ __all__ = ["run"]
 def run(call: Call) -> LinearCrossEntropyResult:
     """Outputs of the call; row outputs have shape (n,)."""
     problem = problem_of(call)
+    needs = Needs(problem.needs_input, problem.needs_weight, problem.needs_bias)
+    by_definition = call.options.path == "reference" or problem.needs_others
     if torch.compiler.is_compiling():
-        return _in_graph(call, problem)
+        # PyTorch 2.13 loses second derivatives of functions with rules of their own there.
+        by_definition = by_definition or is_transformed()
+        return _without_looking(call) if by_definition else compiled(call, needs)
+    if is_transformed():
+        return _without_looking(call) if by_definition else transformed(call, needs)
     path = path_named(make_plan(problem).path)
     if path.load is None:
         return _by_reference(call)
@@ -37,14 +45,14 @@ def run(call: Call) -> LinearCrossEntropyResult:
     return result._replace(filter_bound=bound)
 
 
-def _in_graph(call: Call, problem: Problem) -> LinearCrossEntropyResult:
-    """While a graph is being recorded; plans are made when it runs."""
-    if call.options.filter is not None:
-        message = "`filter` is not served inside torch.compile; call it outside, or leave it off."
-        raise InputError(message)
-    if call.options.path == "reference" or problem.needs_others:
-        return _defined(call)
-    return compiled(call, Needs(problem.needs_input, problem.needs_weight, problem.needs_bias))
+def _without_looking(call: Call) -> LinearCrossEntropyResult:
+    """By the definition, where nobody may look at values: ignored rows are silenced."""
+    kept = used_rows(call, waits=False)
+    rows = take_rows(call, kept)
+    if kept is not None and call.weight is None:
+        rows = replace(rows, input=kept.taken(rows.input))
+    result = _defined(rows)
+    return put_back(result, kept, call.options.reduction)
 
 
 def _by_reference(call: Call) -> LinearCrossEntropyResult:
