@@ -14,7 +14,7 @@ import torch
 from crossent.errors import InputError
 from crossent.torch import PATHS, linear_cross_entropy
 
-CPU = ("cpu-blocks", "cpu-recompute", "reference")
+CPU = ("cpu-blocks", "cpu-held", "cpu-recompute", "reference")
 CUDA = tuple(path.name for path in PATHS if path.name in ("cuda-library", "cuda-exponentials"))
 ROW_OUTPUTS = ("row_loss", "log_partition", "entropy")
 

@@ -7,7 +7,7 @@ import torch
 
 from crossent.torch import explain, linear_cross_entropy, softmax_cross_entropy
 
-ENGINES = ("cpu-blocks", "cpu-recompute")
+ENGINES = ("cpu-blocks", "cpu-held", "cpu-recompute")
 every_engine = pytest.mark.parametrize("path", ENGINES)
 every_path = pytest.mark.parametrize("path", [*ENGINES, "reference"])
 

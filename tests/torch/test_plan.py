@@ -17,8 +17,10 @@ from crossent.torch.blocks import Sizes, fused_blocks, recompute_blocks
 from crossent.torch.call import Options, Problem
 from crossent.torch.cuda_machine import DeviceRates, device_seconds, trial
 from crossent.torch.machine import Rates, Tile, rates_of, seconds_of
+from crossent.torch.overhead import overhead_seconds
 from crossent.torch.path import Step
 from crossent.torch.plan import make_plan, path_named
+from crossent.torch.result import LinearCrossEntropyResult
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -58,7 +60,7 @@ def test_a_plan_says_path_cost_and_every_reason(layer):
         ({"reduction": "none"}, "cpu-recompute", 4, "gives each row a gradient"),
         ({"max_workspace_bytes": 10**6}, "cpu-recompute", 4, "too little"),
         ({"logit_softcap": 30.0}, "cpu-blocks", 3, ""),
-        ({"logit_softcap": 30.0, "label_smoothing": 0.1}, "cpu-recompute", 4, "cap"),
+        ({"logit_softcap": 30.0, "label_smoothing": 0.1}, "cpu-blocks", 3, ""),
         ({"label_smoothing": 0.1, "z_loss": 1e-4, "temperature": 2.0}, "cpu-blocks", 3, ""),
         ({"path": "reference"}, "reference", 3, "`path` asks for"),
     ],
@@ -381,6 +383,22 @@ def test_rates_of_a_processor_are_those_of_its_operations():
     assert rates.logits > 1e6
     assert rates.bytes > 1e8
     assert 0 <= rates.new_byte_seconds < 1e-7
+
+
+def test_the_fixed_cost_grows_with_the_blocks_of_rows():
+    def run(call):
+        """2 ms and 1 ms a row."""
+        time.sleep(2e-3 + 1e-3 * len(call.input))
+        return LinearCrossEntropyResult(call.input.sum() + call.weight.sum())
+
+    one, five = (
+        overhead_seconds(run, "any", "float32", blocks=blocks, rows=3, filters=False)
+        for blocks in (1, 5)
+    )
+
+    # One row takes 3 ms, four blocks of three rows 14 ms: each block after the first 11 / 3 ms.
+    assert one == pytest.approx(3e-3, rel=0.5)
+    assert five == pytest.approx(3e-3 + 4 * 11e-3 / 3, rel=0.5)
 
 
 def timed(operation):

@@ -196,7 +196,7 @@ def test_given_logits_have_the_same_loss_and_their_own_gradient(problem, kind, o
         torch.testing.assert_close(*gradients(found, [z]), *gradients(expected, [z]), **TOLERANCE)
 
 
-@pytest.mark.parametrize("path", ["cpu-blocks", "cpu-recompute"])
+@pytest.mark.parametrize("path", ["cpu-blocks", "cpu-held", "cpu-recompute"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("kind", KINDS)
 def test_narrow_input_is_summed_in_float32(problem, dtype, kind, path):

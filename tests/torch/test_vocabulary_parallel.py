@@ -127,7 +127,7 @@ MESSAGES = {
     "empty slice": "InputError: `num_classes` is 9, of which 4 processes get 3 each",
     "label": "InputError: `target` row 7 is 52; classes are 0…51",
     "other rows": "InputError: `input` row 0 is not the same on the 4 ranks",
-    "other blocks": r"InputError: the ranks work in blocks of \[66, 198, 198, 198\]",
+    "other blocks": r"InputError: the ranks work in blocks of \[64, 198, 198, 198\]",
     "reference": "InputError: classes that are divided among processes need a path with an engine",
     "replicated": "InputError: `linear_weight` is a DTensor with placements",
     "second derivative": "NotImplementedError: .*first derivatives only",

@@ -9,12 +9,15 @@ How the parts fit, for those who add a path::
 
     arguments.py   what the user gave → Call: flat rows, one form of target (arguments.as_call)
     plan.py        Problem → Plan: the first Path of PATHS that does not refuse
+                   cpu_steps.py, cuda_steps.py: what a path moves; machine.py, cuda_machine.py,
+                   overhead.py: how fast that is here
     run.py         takes the path: the definition, an engine, or inside torch.compile an operator
     forward.py     drops ignored rows, asks the engine, makes the outputs
     objective.py   the loss: statistics of a row → its loss; its gradient as a few numbers per row
     engine.py      the seam: an Engine computes statistics, gradients, or both in one go
-    cpu.py         the engine for CPUs: blocks.py sizes, tiles.py logits, sweep.py sums over
-                   classes, gradients.py products, threads.py who does what
+    cpu.py         the engine for CPUs: blocks.py sizes, row_starts.py labels, tiles.py logits,
+                   sweep.py sums over classes, gradient_tiles.py and gradients.py products,
+                   threads.py who does what, memory.py where
     cuda.py        the engines for GPUs: cuda_blocks.py sizes, cuda_statistics.py sums over classes,
                    cuda_numbers.py and cuda_products.py gradients, kernels in kernels/triton_*.py
     filtered.py    gradients without unlikely classes, and their bound; cuda_filtered.py on GPUs
@@ -23,10 +26,12 @@ How the parts fit, for those who add a path::
     vocabulary_parallel.py, vocabulary_engine.py   the same with classes divided among processes
 
 An engine sees logits and per-row numbers, and no option of the loss. To add one, write a class with
-the three functions of `engine.Engine` (inner loops in `crossent.kernels`), and put a `Path` into
+the three functions of `engine.Engine` (a fourth, `engine.HoldingEngine`, if it can hold logits for
+the backward pass; inner loops in `crossent.kernels`), and put a `Path` into
 `plan.PATHS`: a name, a sentence, ``refusal(problem)`` with the reason why it does not serve a
-problem (or None), ``cost(problem)``, and ``load()``, which imports the engine. Tests that run over
-`PATHS` then cover it. What the gradient of every feature looks like stands in `engine.py`; the
+problem (or None), ``cost(problem)``, ``load()``, which imports the engine, and ``steps(problem,
+cost)``: what it multiplies and moves, of which the time is predicted. Tests that run over `PATHS`
+then cover it. What the gradient of every feature looks like stands in `engine.py`; the
 labels of a row are kept out of its sum of exponentials there, so that a loss near zero and the
 gradient at the label keep all their digits.
 """
@@ -37,7 +42,7 @@ from typing import TYPE_CHECKING, Any
 from crossent.torch.linear import explain, linear_cross_entropy
 from crossent.torch.logits import softmax_cross_entropy
 from crossent.torch.module import LinearCrossEntropy
-from crossent.torch.path import Cost, Path
+from crossent.torch.path import Cost, Path, Step
 from crossent.torch.plan import PATHS, Plan
 from crossent.torch.result import LinearCrossEntropyResult
 from crossent.torch.vocabulary_parallel import (
@@ -56,6 +61,7 @@ __all__ = [
     "LinearCrossEntropyResult",
     "Path",
     "Plan",
+    "Step",
     "StructuredLinear",
     "explain",
     "linear_cross_entropy",

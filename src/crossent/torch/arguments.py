@@ -323,6 +323,7 @@ def problem_of(call: Call) -> Problem:
         n_labels=0 if call.labels is None else call.labels.shape[1],
         options=call.options,
         device_index=call.input.device.index,
+        has_chosen=call.chosen is not None,
     )
 
 

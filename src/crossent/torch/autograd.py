@@ -21,7 +21,7 @@ __all__ = ["differentiable"]
 
 
 def differentiable(
-    call: Call, engine: Engine, needs: Needs, *, at_once: bool
+    call: Call, engine: Engine, needs: Needs, *, at_once: bool, holds: bool = False
 ) -> LinearCrossEntropyResult:
     """Outputs of a call that autograd can go back from.
 
@@ -33,9 +33,11 @@ def differentiable(
         Which gradients may be asked for.
     at_once : bool
         Make the loss's gradients in the forward pass.
+    holds : bool
+        Hold the logits for the backward pass.
     """
     tensors = (call.input, call.weight, call.bias)
-    return LinearCrossEntropyResult(*_Loss.apply(*tensors, call, engine, needs, at_once))
+    return LinearCrossEntropyResult(*_Loss.apply(*tensors, call, engine, needs, at_once, holds))
 
 
 class _Loss(torch.autograd.Function):
@@ -51,8 +53,9 @@ class _Loss(torch.autograd.Function):
         engine: Engine,
         needs: Needs,
         at_once: bool,
+        holds: bool,
     ) -> tuple[Tensor | None, ...]:
-        forward = carry_out(call, engine, needs if at_once else None)
+        forward = carry_out(call, engine, needs if at_once else None, holds=holds)
         ctx.set_materialize_grads(False)
         # All that is read again: so it is noticed if somebody has written to it.
         ctx.save_for_backward(input, weight, bias, *_others(call))
@@ -70,7 +73,7 @@ class _Loss(torch.autograd.Function):
         saved = ctx.saved_tensors[:3]  # says so if the graph is gone
         if torch.is_grad_enabled():
             made = _Gradient.apply(*saved, forward, ctx.engine, ctx.needs, *grads)
-            return (*made, None, None, None, None)
+            return (*made, None, None, None, None, None)
         made = _taken(forward, above)
         rest = above if made is None else above._replace(loss=None)
         if made is None or any(x is not None for x in rest):
@@ -78,7 +81,7 @@ class _Loss(torch.autograd.Function):
             made = more if made is None else _sum(made, more)
         if not _graph_is_kept():
             ctx.forward_pass = None  # nobody comes again, though the loss may be kept
-        return (*whole_input(forward, made), None, None, None, None)
+        return (*whole_input(forward, made), None, None, None, None, None)
 
 
 def _others(call: Call) -> list[Tensor | None]:

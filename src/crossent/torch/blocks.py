@@ -3,11 +3,19 @@
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crossent.errors import InputError
 
-__all__ = ["Blocks", "Sizes", "fused_blocks", "least_bytes", "needed_blocks", "recompute_blocks"]
+__all__ = [
+    "Blocks",
+    "Sizes",
+    "fused_blocks",
+    "held_blocks",
+    "least_bytes",
+    "needed_blocks",
+    "recompute_blocks",
+]
 
 TILE_BYTES = 2**20
 """One thread's logits at a time: they stay in its own cache between product and exponential."""
@@ -17,6 +25,8 @@ LEAST_FUSED_ROWS = 48
 """With fewer rows at a time the products wait for W, and a fourth product costs less."""
 MOST_ROWS = 512
 """More rows at a time gain nothing: W is read seldom enough."""
+ROW_UNIT = 16
+"""Products of 93 rows take longer than those of 96: rows come in multiples of this."""
 FREE_BYTES = 4 * 2**20
 """What is used without being asked even where a tenth of the logits is less."""
 
@@ -32,8 +42,9 @@ class Sizes:
     converts: bool
     """Input in half precision, of which blocks are converted, and ∂W summed in float32."""
     threads: int
-    second_tile: bool = False
-    """Whether an option needs the logits and their exponentials at the same time."""
+    spare_tiles: int = 0
+    """Tiles of each thread beside the block of rows: 1 where an option needs the logits and their
+    exponentials at the same time, 2 where gradients are made of logits that are kept."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +62,11 @@ class Blocks:
         return [(start, min(start + self.classes, n_classes)) for start in starts]
 
     def row_blocks(self, n_rows: int) -> list[slice]:
-        """Blocks of rows of nearly equal size."""
+        """Blocks of rows of nearly equal size, in multiples of what the products like."""
         count = max(1, math.ceil(n_rows / self.rows))
-        bounds = [n_rows * i // count for i in range(count + 1)]
+        unit = ROW_UNIT if self.rows % ROW_UNIT == 0 else 1
+        units = math.ceil(n_rows / unit)
+        bounds = [min(units * i // count * unit, n_rows) for i in range(count + 1)]
         return [slice(a, b) for a, b in itertools.pairwise(bounds)]
 
 
@@ -76,7 +89,7 @@ def _fused_bytes(rows: int, sizes: Sizes, threads: int) -> int:
     """Exponentials of a block of rows, sums of each thread, converted blocks."""
     classes = _classes_for(rows, sizes, threads)
     numbers = rows * sizes.n_classes + (threads + 3) * rows * sizes.n_features
-    numbers += threads * rows * classes if sizes.second_tile else 0
+    numbers += sizes.spare_tiles * threads * rows * classes
     if sizes.converts:
         numbers += threads * classes * sizes.n_features + sizes.n_classes * sizes.n_features
     return numbers * sizes.item
@@ -97,6 +110,17 @@ def fused_blocks(sizes: Sizes, wanted: int | None) -> Blocks | None:
             classes = _classes_for(rows, sizes, threads)
             return Blocks(rows, classes, threads, _fused_bytes(rows, sizes, threads))
     return None
+
+
+def held_blocks(sizes: Sizes, wanted: int | None) -> Blocks | None:
+    """Blocks for logits of which all are kept, or None if the budget has no room for them.
+
+    Without a budget, what it takes.
+    """
+    logits = sizes.n_rows * sizes.n_classes * sizes.item
+    rest = None if wanted is None else wanted - logits
+    blocks = recompute_blocks(sizes, rest) if rest is None or rest > 0 else None
+    return None if blocks is None else replace(blocks, bytes=blocks.bytes + logits)
 
 
 def _recompute_bytes(rows: int, classes: int, sizes: Sizes, threads: int) -> int:

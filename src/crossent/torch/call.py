@@ -97,6 +97,8 @@ class Problem:
     options : Options
     device_index : int or None
         Which of several devices; None for the one in use.
+    has_chosen : bool
+        Whether log-probabilities of chosen classes are wanted.
     """
 
     n_rows: int
@@ -112,8 +114,16 @@ class Problem:
     n_labels: int
     options: Options
     device_index: int | None = None
+    has_chosen: bool = False
 
     @property
     def needs_gradient(self) -> bool:
         """Whether any product of the backward pass will be needed."""
         return self.needs_input or self.needs_weight or self.needs_bias
+
+    @property
+    def has_gradients_from_above(self) -> bool:
+        """Whether more than one number may come from above: a row's, or another output's."""
+        options = self.options
+        outputs = {"row_loss", "log_partition", "entropy"}.intersection(options.compute)
+        return options.reduction == "none" or bool(outputs) or options.top_k > 0 or self.has_chosen

@@ -1,22 +1,22 @@
-"""The two paths on CPUs: three products, or four with next to no memory."""
+"""The paths on CPUs: three products, or four with next to no memory."""
 
 import torch
 
-from crossent.torch.blocks import Blocks, Sizes, fused_blocks, needed_blocks
-from crossent.torch.call import Options, Problem
-from crossent.torch.cpu_steps import block_steps, item_of, recompute_steps
+from crossent.torch.blocks import Blocks, Sizes, fused_blocks, held_blocks, needed_blocks
+from crossent.torch.call import Problem
+from crossent.torch.cpu_steps import block_steps, held_steps, item_of, recompute_steps
 from crossent.torch.engine import Engine
 from crossent.torch.machine import Tile, rates_of, seconds_of
 from crossent.torch.path import Cost, Path, Step
 
-__all__ = ["CPU_BLOCKS", "CPU_RECOMPUTE"]
-
-
-def _needs_logits(options: Options) -> bool:
-    return "entropy" in options.compute or options.logit_softcap is not None
+__all__ = ["CPU_BLOCKS", "CPU_HELD", "CPU_RECOMPUTE"]
 
 
 def _cpu_sizes(problem: Problem) -> Sizes:
+    options = problem.options
+    capped = options.logit_softcap is not None
+    spare = int(capped or "entropy" in options.compute)
+    keeps_logits = problem.has_targets or (capped and options.label_smoothing > 0.0)
     return Sizes(
         n_rows=problem.n_rows,
         n_features=problem.n_features,
@@ -24,8 +24,7 @@ def _cpu_sizes(problem: Problem) -> Sizes:
         item=8 if problem.dtype == "float64" else 4,
         converts=problem.dtype in ("bfloat16", "float16"),
         threads=torch.get_num_threads(),
-        second_tile="entropy" in problem.options.compute
-        or problem.options.logit_softcap is not None,
+        spare_tiles=2 if keeps_logits else spare,
     )
 
 
@@ -39,27 +38,36 @@ def _no_cpu_engine(problem: Problem) -> str | None:
     return None
 
 
-def _needs_four_products(problem: Problem) -> str | None:
-    options = problem.options
-    if options.reduction == "none":
-        return "reduction='none' gives each row a gradient from above, which is not known yet."
-    if options.logit_softcap is not None and (problem.has_targets or options.label_smoothing > 0.0):
-        return "A cap beside smoothing or dense targets needs the logits a second time."
-    return None
-
-
 def _cpu_blocks_refusal(problem: Problem) -> str | None:
     refusal = _no_cpu_engine(problem)
     if refusal is not None:
         return refusal
     if problem.n_features == 0:
         return "The logits are given; there are no products to save."
-    if problem.needs_gradient:
-        refusal = _needs_four_products(problem)
-    if refusal is None and fused_blocks(_cpu_sizes(problem), _budget(problem)) is None:
+    if problem.needs_gradient and problem.options.reduction == "none":
+        return "reduction='none' gives each row a gradient from above, which is not known yet."
+    if fused_blocks(_cpu_sizes(problem), _budget(problem)) is None:
         budget = problem.options.max_workspace_bytes
         refusal = f"max_workspace_bytes = {budget} is too little to keep exponentials of one block."
     return refusal
+
+
+def _cpu_held_refusal(problem: Problem) -> str | None:
+    refusal = _no_cpu_engine(problem)
+    if refusal is not None:
+        return refusal
+    if problem.n_features == 0:
+        return "The logits are given; they need not be held."
+    unasked = problem.options.path is None
+    if unasked and not problem.needs_gradient:
+        return "No gradient is wanted, for which logits would be held."
+    if unasked and not problem.has_gradients_from_above:
+        return "The gradient from above is one number; the forward pass makes both products."
+    sizes, budget = _cpu_sizes(problem), _budget(problem)
+    if (unasked and budget is None) or held_blocks(sizes, budget) is None:
+        size = problem.n_rows * problem.n_classes * sizes.item
+        return f"To hold the logits takes {size} bytes; max_workspace_bytes must allow more."
+    return None
 
 
 def _budget(problem: Problem) -> int | None:
@@ -99,6 +107,11 @@ def _cpu_recompute_cost(problem: Problem) -> Cost:
     return _cost_of(problem, blocks, 2.0 + problem.needs_input + problem.needs_weight)
 
 
+def _cpu_held_cost(problem: Problem) -> Cost:
+    blocks = held_blocks(_cpu_sizes(problem), _budget(problem))
+    return _cost_of(problem, blocks, 1.0 + problem.needs_input + problem.needs_weight)
+
+
 def _load_cpu() -> Engine:
     from crossent.torch.cpu import CPU_ENGINE
 
@@ -107,13 +120,25 @@ def _load_cpu() -> Engine:
 
 CPU_BLOCKS = Path(
     "cpu-blocks",
-    "A block of rows at a time, its exponentials kept until both gradients have used them: three "
-    "products.",
+    "A block of rows at a time, its exponentials or logits kept until both gradients have used "
+    "them: three products.",
     _cpu_blocks_refusal,
     _cpu_blocks_cost,
     _load_cpu,
     block_steps,
     gradients_at_once=True,
+    seconds=_seconds,
+)
+
+CPU_HELD = Path(
+    "cpu-held",
+    "The logits of all rows are held from the forward to the backward pass, for gradients from "
+    "above that only the backward pass knows: three products.",
+    _cpu_held_refusal,
+    _cpu_held_cost,
+    _load_cpu,
+    held_steps,
+    holds=True,
     seconds=_seconds,
 )
 

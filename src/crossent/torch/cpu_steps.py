@@ -7,6 +7,7 @@ tile of logits, and the rows of W and ∂W that belong to it.
 """
 
 import math
+from dataclasses import replace
 
 from crossent.torch.call import Problem
 from crossent.torch.path import Cost, Step
@@ -14,6 +15,7 @@ from crossent.torch.path import Cost, Step
 __all__ = [
     "block_steps",
     "filtered_steps",
+    "held_steps",
     "item_of",
     "recompute_steps",
     "reference_steps",
@@ -80,6 +82,21 @@ def block_steps(problem: Problem, cost: Cost) -> tuple[Step, ...]:
     added = (2 * row_blocks(problem, cost) - 1) * of_w + _rounding(problem, of_w)
     weight = Step(float(problem.needs_weight), 0.0, kept + added, of_w)
     return forward, weight
+
+
+def held_steps(problem: Problem, cost: Cost) -> tuple[Step, ...]:
+    """Of "cpu-held".
+
+    Sums: X and W, and the logits written, n·q·i. Gradients: the logits read, and W, X, ∂X and ∂W as
+    in "cpu-recompute".
+    """
+    sums = _sums_over_classes(problem, cost)
+    if not problem.needs_gradient:
+        return (sums,)
+    logits = problem.n_rows * problem.n_classes * item_of(problem)
+    forward = replace(sums, traffic=sums.traffic + logits)
+    again = recompute_steps(problem, cost)[1]
+    return forward, replace(again, products=again.products - 1.0, traffic=again.traffic + logits)
 
 
 def recompute_steps(problem: Problem, cost: Cost) -> tuple[Step, ...]:

@@ -39,7 +39,7 @@ from crossent.torch.engine import (
     joined,
     known,
 )
-from crossent.torch.gradients import coefficients_of_rows
+from crossent.torch.gradient_tiles import coefficients_of_rows
 from crossent.torch.tiles import arithmetic_of, slope_at
 
 __all__ = ["EXPONENTIAL_ENGINE", "LIBRARY_ENGINE", "ExponentialEngine", "LibraryEngine"]

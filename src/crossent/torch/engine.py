@@ -18,7 +18,7 @@ and 1 / temperature between them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -30,6 +30,8 @@ __all__ = [
     "Engine",
     "Entropy",
     "Gradients",
+    "Held",
+    "HoldingEngine",
     "Needs",
     "Questions",
     "RowLogits",
@@ -142,7 +144,9 @@ class Statistics:
         """Logarithm of the sum over all classes, labels included; shape (n,)."""
         if self.label_logits is None:
             return self.log_rest
-        return self.log_rest.logaddexp(self.label_logits.logsumexp(dim=1))
+        labels = self.label_logits
+        one = labels[:, 0] if labels.shape[1] == 1 else labels.logsumexp(dim=1)
+        return self.log_rest.logaddexp(one)
 
 
 class AtClasses(NamedTuple):
@@ -243,6 +247,23 @@ class Engine(Protocol):
         budget: int | None,
     ) -> tuple[Statistics, Gradients]:
         """Both with three products in all; `coefficients_of` is asked for each block of rows."""
+
+
+class Held(Protocol):
+    """The logits of all rows, or what stands for them, from the forward to the backward pass."""
+
+    def gradients(self, coefficients: Coefficients, needs: Needs) -> Gradients:
+        """Two products. Any coefficients, as often as they are asked for, with the same answer."""
+
+
+@runtime_checkable
+class HoldingEngine(Engine, Protocol):
+    """An engine that can keep the logits, so that a gradient from above costs no third product."""
+
+    def statistics_and_held(
+        self, logits: RowLogits, questions: Questions, budget: int | None
+    ) -> tuple[Statistics, Held]:
+        """One product; `budget` is the workspace, what is held included."""
 
 
 def joined(parts: Sequence[Statistics]) -> Statistics:

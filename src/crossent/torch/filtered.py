@@ -40,7 +40,7 @@ from crossent.torch.filter_bound import (
     rows_at_a_time,
 )
 from crossent.torch.filtering import Selection, select
-from crossent.torch.sweep import scratch, swept
+from crossent.torch.sweep import all_rows, scratch, swept
 from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
 
 __all__ = ["CPU_FILTER", "FilterBackend", "FilteredEngine", "allows_filter"]
@@ -203,16 +203,17 @@ def _filtered(
     limit: float,
 ) -> tuple[Statistics, Gradients, Tensor]:
     wide = _widened(logits)
-    n, q = len(wide.input), wide.n_classes
+    q = wide.n_classes
     rows, size = rows_at_a_time(_sizes(logits, questions), budget)
     blocks = Blocks(rows, q, 1, size)
     memory = wide.input.new_empty((2 if questions.entropy else 1, blocks.rows, q))
     sums = LinearGradients(wide, needs, at_once=False, classes=CLASSES)
     missing = Corrections(sums)
     tiles, parts, spreads = Tiles(wide, blocks), [], []
-    for part in blocks.row_blocks(n):
-        store = scratch(tiles, memory[:1].flatten(1), part)
-        sweep = swept(tiles, questions, part, store, memory[-1:].flatten(1))
+    every = all_rows(tiles, questions)
+    for number, part in enumerate(every.parts):
+        store, spare = (scratch(tiles, x.flatten(1), part) for x in (memory[:1], memory[-1:]))
+        sweep = swept(every, number, store, spare)
         found = sweep.statistics()
         coefficients = coefficients_of(found, part)
         e = memory[0, : part.stop - part.start]

@@ -7,7 +7,16 @@ from torch import Tensor
 
 from crossent.torch.call import Call, Options
 from crossent.torch.checks import check_values
-from crossent.torch.engine import Engine, Gradients, Needs, RowLogits, Statistics, known
+from crossent.torch.engine import (
+    Engine,
+    Gradients,
+    Held,
+    HoldingEngine,
+    Needs,
+    RowLogits,
+    Statistics,
+    known,
+)
 from crossent.torch.objective import RowObjective, Upstream, row_objective
 from crossent.torch.reference import accuracy_of, reduce_rows
 from crossent.torch.result import LinearCrossEntropyResult
@@ -43,6 +52,8 @@ class Forward:
         Of all rows.
     gradients : Gradients or None
         Of the loss, if they were made at once; taken away by whoever uses them up.
+    held : Held or None
+        The logits, if they were to be held.
     """
 
     call: Call
@@ -51,6 +62,7 @@ class Forward:
     statistics: Statistics
     result: LinearCrossEntropyResult
     gradients: Gradients | None
+    held: Held | None = None
 
 
 def logits_of(call: Call, rows: Call) -> RowLogits:
@@ -64,8 +76,8 @@ def logits_of(call: Call, rows: Call) -> RowLogits:
     )
 
 
-def carry_out(call: Call, engine: Engine, needs: Needs | None) -> Forward:
-    """Outputs of a call; with `needs`, the loss's gradients in the same go."""
+def carry_out(call: Call, engine: Engine, needs: Needs | None, *, holds: bool = False) -> Forward:
+    """Outputs of a call; with `needs`, the loss's gradients in the same go; or logits held."""
     call = _detached(call)
     check_values(call)
     kept = used_rows(call, waits=may_wait(call, engine))
@@ -73,13 +85,15 @@ def carry_out(call: Call, engine: Engine, needs: Needs | None) -> Forward:
     options = _with_best(call.options)
     objective = row_objective(replace(rows, options=options))
     logits, budget = logits_of(call, rows), options.max_workspace_bytes
-    gradients = None
+    gradients, held = None, None
 
     def settled(found: Statistics, part: slice) -> Statistics:
         return found if kept is None else kept.settled(call, found, part)
 
     with torch.autocast(call.input.device.type, enabled=False):
-        if needs is None:
+        if holds and isinstance(engine, HoldingEngine):
+            statistics, held = engine.statistics_and_held(logits, objective.questions(), budget)
+        elif needs is None:
             statistics = settled(engine.statistics(logits, objective.questions(), budget), _EVERY)
         else:
             share = _share(objective.row_weight, kept)
@@ -97,7 +111,7 @@ def carry_out(call: Call, engine: Engine, needs: Needs | None) -> Forward:
             statistics = settled(statistics, _EVERY)
     result = _outputs(rows, objective, statistics)
     result = put_back(result, kept, options.reduction)
-    return Forward(call, kept, objective, statistics, result, gradients)
+    return Forward(call, kept, objective, statistics, result, gradients, held)
 
 
 def may_wait(call: Call, engine: Engine) -> bool:
@@ -198,12 +212,14 @@ def upstream_of(forward: Forward, grads: LinearCrossEntropyResult) -> Upstream:
 def gradients_of(
     forward: Forward, engine: Engine, grads: LinearCrossEntropyResult, needs: Needs
 ) -> Gradients:
-    """Gradients of all rows, from logits made once more; engine's dtypes."""
+    """Gradients of all rows, from logits held or made once more; engine's dtypes."""
     call = forward.call
     rows = take_rows(call, forward.kept)
     coefficients = forward.objective.coefficients(forward.statistics, upstream_of(forward, grads))
     logits, budget = logits_of(call, rows), call.options.max_workspace_bytes
     with torch.autocast(call.input.device.type, enabled=False):
+        if forward.held is not None:
+            return forward.held.gradients(coefficients, needs)
         return engine.gradients(logits, coefficients, needs, budget)
 
 

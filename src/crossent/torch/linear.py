@@ -139,8 +139,12 @@ def linear_cross_entropy(
     Notes
     -----
     Gradients are made in the forward pass, for what requires them: three products of 2·n·d·q
-    operations in all for a training step, one without gradients. ``reduction="none"`` and gradients
-    of other outputs take a further product, because what comes from above is not known before.
+    operations in all for a training step, one without gradients. What comes from above to each row
+    with ``reduction="none"``, or to another output, is not known then: where `max_workspace_bytes`
+    has room for the logits of all rows they are held for the backward pass, three products again;
+    where not they are made once more, four products, and where the loss's gradients were made
+    already, six (four with ``path="cpu-recompute"``). `sample_weight` weighs rows for nothing.
+
     A NaN in a row of the input makes the row's loss NaN. On CPUs sums over rows and classes of more
     than one block are float64; the loss of a row with p_y near 1 keeps its relative accuracy.
 

@@ -69,6 +69,8 @@ class Path:
         ``steps(problem, cost)``: what the call consists of, for bytes moved and time.
     gradients_at_once : bool
         Whether the loss's gradients are made in the forward pass.
+    holds : bool
+        Whether logits are held for the backward pass; its engine is an `engine.HoldingEngine`.
     seconds : callable or None
         ``seconds(problem, cost, steps)`` predicts the time of the steps from a short trial on this
         machine; None where nothing can be tried.
@@ -83,5 +85,6 @@ class Path:
     load: Callable[[], Engine] | None
     steps: Callable[[Problem, Cost], tuple[Step, ...]]
     gradients_at_once: bool = False
+    holds: bool = False
     seconds: Callable[[Problem, Cost, tuple[Step, ...]], float | None] | None = None
     at_most: bool = False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from crossent.errors import InputError
 from crossent.torch.call import Problem
-from crossent.torch.cpu_paths import CPU_BLOCKS, CPU_RECOMPUTE
+from crossent.torch.cpu_paths import CPU_BLOCKS, CPU_HELD, CPU_RECOMPUTE
 from crossent.torch.cpu_steps import row_blocks, stored_item
 from crossent.torch.cuda_paths import CUDA_EXPONENTIALS, CUDA_LIBRARY, CUDA_RECOMPUTE
 from crossent.torch.filter_paths import CPU_FILTERED, CUDA_FILTERED
@@ -92,6 +92,7 @@ def _megabytes(size: float) -> str:
 
 
 PATHS: tuple[Path, ...] = (
+    CPU_HELD,
     CPU_BLOCKS,
     CPU_RECOMPUTE,
     CUDA_EXPONENTIALS,

@@ -38,7 +38,8 @@ def run(call: Call) -> LinearCrossEntropyResult:
     at_once = path.gradients_at_once and any(needs) and call.options.reduction != "none"
     engine = path.load()
     if call.options.filter is None:
-        return differentiable(call, engine, needs, at_once=at_once)
+        holds = path.holds and any(needs)
+        return differentiable(call, engine, needs, at_once=at_once, holds=holds)
     filtering = limited(engine, call.options.filter)
     result = differentiable(call, filtering, needs, at_once=at_once)
     bound = no_error(call.input) if filtering.bound is None else filtering.bound

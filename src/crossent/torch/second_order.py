@@ -20,7 +20,7 @@ from torch import Tensor
 from crossent.torch.call import Call
 from crossent.torch.engine import AtClasses, Coefficients, Gradients, Statistics, known
 from crossent.torch.forward import Forward, upstream_of
-from crossent.torch.gradients import coefficients_of_rows
+from crossent.torch.gradient_tiles import coefficients_of_rows
 from crossent.torch.objective import RowObjective, row_objective
 from crossent.torch.reference import reference_logits
 from crossent.torch.result import LinearCrossEntropyResult

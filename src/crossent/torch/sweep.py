@@ -6,19 +6,22 @@ Where that overflows, because the label is more than 69 nats below the largest l
 done again with the largest logit as shift.
 """
 
-import itertools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from crossent.torch.engine import Questions, Statistics
+from crossent.torch.row_starts import Positions, Start, initial_shift
 from crossent.torch.threads import in_threads, over
 from crossent.torch.tiles import LOG2_E, Tiles, logits_at, target_tile
 
-__all__ = ["Positions", "RowSweep", "Start", "scratch", "swept"]
+__all__ = ["AllRows", "RowSweep", "all_rows", "scratch", "swept"]
+
+Keeps = Literal["exponentials", "logits"] | None
 
 _LARGEST_SUM = 2.0**100
 """Above, products of exponentials could overflow in float32 (largest number 2¹²⁸)."""
@@ -26,34 +29,36 @@ _SMALLEST_LOG2 = -2000.0
 """2 to this power is 0 in every dtype; stands for −∞ where that would be multiplied by 0."""
 
 
-class Positions:
-    """Where the labels of some rows lie in the tiles, as flat indices for each block of classes.
+@dataclass(frozen=True)
+class AllRows:
+    """What the sweeps of all blocks of rows share.
 
-    Parameters
+    Attributes
     ----------
-    labels : Tensor of int64, shape (rows, k)
-        −1 where there is none.
-    chunks : list of (int, int)
+    tiles : Tiles
+    questions : Questions
+        Of all rows.
+    parts : list of slice
+        The blocks of rows.
+    start : Start
+        Of all rows.
+    positions : Positions or None
+        Where labels lie; None without labels.
     """
 
-    def __init__(self, labels: Tensor, chunks: list[tuple[int, int]]) -> None:
-        flat = labels.reshape(-1)
-        ordered, order = flat.sort(stable=True)
-        starts = torch.tensor([start for start, _ in chunks])
-        bounds = [*torch.searchsorted(ordered, starts).tolist(), len(flat)]
-        widths = torch.tensor([stop - start for start, stop in chunks])
-        chunk = torch.searchsorted(starts, ordered, right=True) - 1
-        place = chunk.clamp(min=0)
-        row = order.div(max(labels.shape[1], 1), rounding_mode="floor")
-        index = row * widths[place] + (ordered - starts[place])
-        spans = itertools.pairwise(bounds)
-        self._parts = [index[a:b] if b > a else None for a, b in spans]
+    tiles: Tiles
+    questions: Questions
+    parts: list[slice]
+    start: Start
+    positions: Positions | None
 
-    def fill(self, tile: Tensor, chunk: int, value: float) -> None:
-        """Write `value` where the labels lie; `tile` must be contiguous."""
-        index = self._parts[chunk]
-        if index is not None:
-            tile.view(-1).index_fill_(0, index, value)
+
+def all_rows(tiles: Tiles, questions: Questions) -> AllRows:
+    """Prepare for sweeps: the labels' logits and places, found in one go."""
+    parts = tiles.blocks.row_blocks(len(tiles.logits.input))
+    labels = questions.labels
+    positions = None if labels is None else Positions(labels, parts, tiles.chunks)
+    return AllRows(tiles, questions, parts, initial_shift(tiles.logits, questions), positions)
 
 
 class RowSweep:
@@ -61,77 +66,85 @@ class RowSweep:
 
     Parameters
     ----------
-    tiles : Tiles
-    questions : Questions
-        Of these rows.
-    part : slice
-        Which rows.
+    rows : AllRows
+    number : int
+        Which block.
     start : Start
+        Of its rows.
     store : callable
         ``store(chunk, thread)``: a contiguous tile to leave the exponentials in.
     spare : callable
         ``spare(chunk, thread)``: a second one, used where an option needs it.
     sums : list of Tensor, shape (rows, d), or None
         One for each thread, to add the exponentials times W to.
-    keeps : bool
-        Whether gradients are made of what is left in `store`; then it is times the cap's slope.
+    keeps : {"exponentials", "logits"} or None
+        What gradients are made of afterwards: of what is left in `store`, which is then times the
+        cap's slope; or of what is left in `spare`, log₂e · z − shift.
+    before : callable, optional
+        ``before(chunk, thread)`` uses up what an earlier block has left in `store`.
     """
 
     def __init__(
         self,
-        tiles: Tiles,
-        questions: Questions,
-        part: slice,
-        start: "Start",
+        rows: AllRows,
+        number: int,
+        start: Start,
         store: Callable[[int, int], Tensor],
         spare: Callable[[int, int], Tensor],
         sums: list[Tensor] | None = None,
         *,
-        keeps: bool = False,
+        keeps: Keeps = None,
+        before: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.tiles, self.questions, self.part = tiles, questions, part
-        self.store, self.spare, self.sums = store, spare, sums
-        self.x = tiles.rows(part)
+        tiles, self.number, self.part = rows.tiles, number, rows.parts[number]
+        self.tiles, self.questions = tiles, rows.questions.rows(self.part)
+        self.store, self.spare, self.sums, self.before = store, spare, sums, before
+        self.positions = rows.positions
+        self.x = tiles.rows(self.part)
         self.label_logits = start.label_logits
         self.shift = (start.shift * LOG2_E).to(tiles.dtype)[:, None]
-        n, count = len(start.shift), len(tiles.chunks)
-        labels = questions.labels
-        self.positions = None if labels is None else Positions(labels, tiles.chunks)
-        self.slopes = keeps and tiles.logits.softcap is not None
-        self.total = torch.empty((count, n), dtype=tiles.dtype)
-        self.moment = torch.empty((count, n), dtype=tiles.dtype)
-        self.on_targets = torch.zeros((count, n), dtype=torch.float64)
-        self.target_sum = torch.zeros((count, n), dtype=torch.float64)
-        self.on_spread = torch.zeros((count, n), dtype=torch.float64)
-        self.top: list[tuple[Tensor, Tensor]] = [(self.shift, self.shift)] * count
+        self.slopes = keeps == "exponentials" and tiles.logits.softcap is not None
+        self.needs_logits = self.questions.entropy or self.slopes or keeps == "logits"
+        shape = (len(tiles.chunks), len(start.shift))
+        self.total = torch.empty(shape, dtype=tiles.dtype)
+        self.over_classes = start.shift
+        self.moment = torch.empty(shape if self.questions.entropy else 0, dtype=tiles.dtype)
+        by_targets = shape if self.questions.targets is not None else 0
+        self.on_targets = torch.zeros(by_targets, dtype=torch.float64)
+        self.target_sum = torch.zeros(by_targets, dtype=torch.float64)
+        by_spread = shape if self.questions.spread is not None else 0
+        self.on_spread = torch.zeros(by_spread, dtype=torch.float64)
+        self.top: list[tuple[Tensor, Tensor]] = [(self.shift, self.shift)] * shape[0]
 
     def run(self) -> None:
         """Visit every block of classes."""
         threads = self.tiles.blocks.threads
         count = len(self.tiles.chunks)
-        if self.sums is None:
-            over(count, self._visit, threads)
-            return
 
         def visit_own(thread: int) -> None:
             # Always the same blocks, in the same order: sums over classes depend on the order.
             for chunk in range(thread, count, threads):
                 self._visit(chunk, thread)
 
-        in_threads(visit_own, threads)
+        if self.sums is None:
+            over(count, self._visit, threads)
+        else:
+            in_threads(visit_own, threads)
+        self.over_classes = self.total.double().sum(dim=0)
 
     def _visit(self, chunk: int, thread: int) -> None:
         tiles, questions = self.tiles, self.questions
-        needs_logits = questions.entropy or self.slopes
+        if self.before is not None:
+            self.before(chunk, thread)
         kept = self.store(chunk, thread)
-        t = self.spare(chunk, thread) if needs_logits else kept
+        t = self.spare(chunk, thread) if self.needs_logits else kept
         linear = tiles.logits.weight is not None
         weight = tiles.weight(chunk, thread) if linear else None
         tiles.fill(t, self.x, weight, chunk, self.shift)
         self._read(t, chunk)
         torch.exp2(t, out=kept)
         if self.positions is not None:
-            self.positions.fill(kept, chunk, 0.0)
+            self.positions.fill(kept, self.number, chunk, 0.0)
         torch.sum(kept, 1, out=self.total[chunk])
         if questions.entropy:
             finite = t.clamp(min=_SMALLEST_LOG2)
@@ -160,15 +173,17 @@ class RowSweep:
 
         The sum may vanish only beside a label that stands for the shift itself.
         """
-        total = self.total.sum(dim=0)
-        good = (total <= _LARGEST_SUM) & (anchored | (total >= 1.0 / _LARGEST_SUM))
-        return bool(good.all())
+        if not self.over_classes.numel():
+            return True
+        if not float(self.over_classes.max()) <= _LARGEST_SUM:  # not a number neither
+            return False
+        vanished = self.over_classes < 1.0 / _LARGEST_SUM
+        return not bool(vanished.logical_and_(~anchored).any())
 
     def statistics(self) -> Statistics:
         """The rows' statistics, in nats."""
         questions, tiles = self.questions, self.tiles
-        shift = self.shift[:, 0].double()
-        total = self.total.double().sum(dim=0)
+        shift, total = self.shift[:, 0].double(), self.over_classes
         found: dict[str, Tensor | None] = {}
         if questions.targets is not None:
             away = shift * self.target_sum.sum(dim=0)
@@ -232,45 +247,6 @@ def _weighted_sum(weights: Tensor, t: Tensor) -> Tensor:
     return total.double()
 
 
-class Start(NamedTuple):
-    """Where the sums of some rows start.
-
-    Attributes
-    ----------
-    shift : Tensor of float64, shape (rows,)
-        In nats.
-    anchored : Tensor of bool, shape (rows,)
-        Whether it is the logit of a label, or of the likeliest class of a target.
-    label_logits : Tensor of float64, shape (rows, k), or None
-    """
-
-    shift: Tensor
-    anchored: Tensor
-    label_logits: Tensor | None
-
-
-def initial_shift(tiles: Tiles, questions: Questions, part: slice) -> Start:
-    """A logit of each row that is probably not far below the largest.
-
-    That of its likeliest label, else of the first class; 0 where neither is finite.
-    """
-    first = torch.zeros((tiles.logits.input[part].shape[0], 1), dtype=torch.int64)
-    likely = None
-    if questions.labels is not None and questions.labels.shape[1]:
-        likely = logits_at(tiles.logits, part, questions.labels)
-        z = likely.amax(dim=1)
-    elif questions.targets is not None:
-        best = questions.targets.argmax(dim=1, keepdim=True)
-        z = logits_at(tiles.logits, part, best)[:, 0]
-    else:
-        z = torch.full((len(first),), -math.inf, dtype=torch.float64)
-    found = z.isfinite()
-    if not bool(found.all()):
-        z = z.where(found, logits_at(tiles.logits, part, first)[:, 0])
-        z = z.where(z.isfinite(), 0.0)
-    return Start(z, found, likely)
-
-
 def largest_shift(tiles: Tiles, part: slice, store: Callable[[int, int], Tensor]) -> Tensor:
     """The largest logit of each row; 0 where there is none. One product."""
     x = tiles.rows(part)
@@ -301,38 +277,27 @@ def scratch(tiles: Tiles, memory: Tensor, part: slice) -> Callable[[int, int], T
 
 
 def swept(
-    tiles: Tiles,
-    questions: Questions,
-    part: slice,
+    rows: AllRows,
+    number: int,
     store: Callable[[int, int], Tensor],
-    spare: Tensor,
+    spare: Callable[[int, int], Tensor],
     *,
     sums: list[Tensor] | None = None,
-    keeps: bool = False,
+    keeps: Keeps = None,
+    before: Callable[[int, int], None] | None = None,
 ) -> RowSweep:
     """The sums of a block of rows, done again with the largest logits where that is needed.
 
-    Parameters
-    ----------
-    tiles : Tiles
-    questions : Questions
-        Of all rows.
-    part : slice
-    store, sums, keeps
-        As in `RowSweep`.
-    spare : Tensor, shape (threads, size)
-        Where an option needs a second tile.
+    Parameters as those of `RowSweep`.
     """
-    own = questions.rows(part)
-    start = initial_shift(tiles, own, part)
-    second = scratch(tiles, spare, part)
-    sweep = RowSweep(tiles, own, part, start, store, second, sums, keeps=keeps)
+    start = rows.start.rows(rows.parts[number])
+    sweep = RowSweep(rows, number, start, store, spare, sums, keeps=keeps, before=before)
     sweep.run()
     if sweep.is_safe(start.anchored):
         return sweep
     for total in sums or []:
         total.zero_()
-    start = start._replace(shift=largest_shift(tiles, part, store))
-    sweep = RowSweep(tiles, own, part, start, store, second, sums, keeps=keeps)
+    start = start._replace(shift=largest_shift(rows.tiles, rows.parts[number], store))
+    sweep = RowSweep(rows, number, start, store, spare, sums, keeps=keeps)
     sweep.run()
     return sweep
