@@ -191,9 +191,15 @@ def _only_classes(given: Arguments) -> Arguments:
     )
 
 
+def _may_look(values: Tensor) -> bool:
+    """Whether the host may read values here: on a CPU, and in no graph or transform."""
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return values.device.type == "cpu" and not traced
+
+
 def _numbers_within(classes: Tensor, q: int) -> Tensor:
     """For each of q classes its place in `classes`, or −1; shape (q,)."""
-    if classes.device.type == "cpu" and not torch.compiler.is_compiling():
+    if _may_look(classes):
         if bool(((classes < 0) | (classes >= q)).any()):
             bad = classes[(classes < 0) | (classes >= q)][0]
             message = f"`classes` holds {int(bad)}; classes are 0…{q - 1}."
@@ -213,7 +219,7 @@ def _renumbered(name: str, values: Tensor, number: Tensor, ignore: int | None) -
     inside = (values >= 0) & (values < q)
     places = number[values.clamp(0, q - 1)]
     absent = ~kept & (~inside | (places < 0))
-    if values.device.type == "cpu" and not torch.compiler.is_compiling() and bool(absent.any()):
+    if _may_look(values) and bool(absent.any()):
         place = tuple(int(i) for i in absent.nonzero()[0])
         where = ", ".join(map(str, place))
         message = f"`{name}`[{where}] is {int(values[place])}, which is not among `classes`."

@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from crossent.errors import InputError
 from crossent.torch.arguments import problem_of
 from crossent.torch.call import Call
 from crossent.torch.engine import Engine, Gradients, Needs, Statistics
@@ -113,10 +114,14 @@ def _engine_of(call: Call, needs: Needs) -> Engine:
         needs_bias=needs.bias,
         needs_others=False,
     )
-    load = path_named(make_plan(problem).path).load
+    plan = make_plan(problem)
+    load = path_named(plan.path).load
     if load is None:
-        message = "the definition is no engine"
-        raise AssertionError(message)
+        message = (
+            "inside torch.compile and torch.func the definition is taken with path='reference' "
+            f"only, and nothing else serves this call: {plan}"
+        )
+        raise InputError(message)
     limit = call.options.filter
     return load() if limit is None else limited(load(), limit)
 

@@ -47,6 +47,10 @@ _OPTIONS = {
 }
 """Fields of `Options` with their types; names of outputs are one string, with commas between."""
 
+_TAGS = (torch.Tag.cudagraph_unsafe,)
+"""With a filter, or `ignore_index` on a GPU, the host reads numbers of the device: so what is made
+into a CUDA graph stops before and goes on after."""
+
 _OPTIONAL = dict.fromkeys(TENSORS[1:], "Tensor?")
 _CALL = ", ".join(
     f"{kind} {name}"
@@ -81,7 +85,7 @@ def _split(names: str) -> tuple[str, ...]:
 def _defined(name: str, arguments: str, function: Any, fake: Any) -> Any:
     """An operator with its fake form; both take what `arguments` says, in order."""
     made = torch.library.custom_op(
-        name, function, mutates_args=(), schema=f"({arguments}) -> Tensor[]"
+        name, function, mutates_args=(), schema=f"({arguments}) -> Tensor[]", tags=_TAGS
     )
     made.register_fake(fake)
     return made
@@ -164,7 +168,8 @@ def _keep_forward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> No
 
 
 def _derivative(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    tensors, stored = ctx.saved_tensors[:_N_TENSORS], list(ctx.saved_tensors[_N_TENSORS:])
+    saved = ctx.saved_tensors  # once: what recomputes them allows no second look
+    tensors, stored = saved[:_N_TENSORS], list(saved[_N_TENSORS:])
     given = (*tensors, *ctx.options)
     call, needs = _call_of(given)
     if any(ctx.needs_input_grad[3:_N_TENSORS]):

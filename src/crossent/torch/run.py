@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import torch
 
+from crossent.errors import InputError
 from crossent.torch.arguments import problem_of
 from crossent.torch.autograd import differentiable
-from crossent.torch.call import Call
+from crossent.torch.call import Call, Problem
 from crossent.torch.checks import check_values
 from crossent.torch.engine import Needs
 from crossent.torch.filter_bound import limited, no_error
@@ -24,17 +25,16 @@ def run(call: Call) -> LinearCrossEntropyResult:
     """Outputs of the call; row outputs have shape (n,)."""
     problem = problem_of(call)
     needs = Needs(problem.needs_input, problem.needs_weight, problem.needs_bias)
-    by_definition = call.options.path == "reference" or problem.needs_others
-    if torch.compiler.is_compiling():
-        # PyTorch 2.13 loses second derivatives of functions with rules of their own there.
-        by_definition = by_definition or is_transformed()
-        return _without_looking(call) if by_definition else compiled(call, needs)
-    if is_transformed():
-        return _without_looking(call) if by_definition else transformed(call, needs)
+    in_graph, in_transform = torch.compiler.is_compiling(), is_transformed()
+    if in_graph or in_transform:
+        # PyTorch 2.13 loses second derivatives of functions with rules of their own where a
+        # transform stands in a graph.
+        if _needs_definition(problem) or (in_graph and in_transform):
+            return _without_looking(call)
+        return compiled(call, needs) if in_graph else transformed(call, needs)
     path = path_named(make_plan(problem).path)
     if path.load is None:
-        return _by_reference(call)
-    needs = Needs(problem.needs_input, problem.needs_weight, problem.needs_bias)
+        return _without_looking(call) if call.input.is_meta else _by_reference(call)
     at_once = path.gradients_at_once and any(needs) and call.options.reduction != "none"
     engine = path.load()
     if call.options.filter is None:
@@ -46,14 +46,32 @@ def run(call: Call) -> LinearCrossEntropyResult:
     return result._replace(filter_bound=bound)
 
 
+def _needs_definition(problem: Problem) -> bool:
+    """Whether only the definition can serve, as far as can be said before values are there.
+
+    Raises
+    ------
+    InputError
+        If it cannot either.
+    """
+    options = problem.options
+    known_device = problem.device in ("cpu", "cuda", "meta")
+    needed = options.path == "reference" or problem.needs_others or not known_device
+    if needed and options.filter is not None:
+        message = "`filter` goes with gradients of input, weight and bias on a CPU or a GPU only."
+        raise InputError(message)
+    return needed
+
+
 def _without_looking(call: Call) -> LinearCrossEntropyResult:
     """By the definition, where nobody may look at values: ignored rows are silenced."""
     kept = used_rows(call, waits=False)
     rows = take_rows(call, kept)
     if kept is not None and call.weight is None:
         rows = replace(rows, input=kept.taken(rows.input))
-    result = _defined(rows)
-    return put_back(result, kept, call.options.reduction)
+    result = put_back(_defined(rows), kept, call.options.reduction)
+    bound = None if call.options.filter is None else no_error(call.input)
+    return result._replace(filter_bound=bound)
 
 
 def _by_reference(call: Call) -> LinearCrossEntropyResult:

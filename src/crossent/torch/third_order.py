@@ -5,6 +5,7 @@ Products with the Hessian are linear in the vectors they are made of. That deriv
 with respect to the layer, is an error, raised when it is asked for and not before.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -75,6 +76,8 @@ class _Second(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         ctx.set_materialize_grads(False)
         ctx.functions, ctx.counts = (second, first), (n_layer, n_above)
+        # The functions hold these too; here it is noticed if somebody has written to them.
+        ctx.save_for_backward(*tensors[: n_layer + n_above])
         of_layer, of_above = second(tensors[n_layer + n_above :])
         return (*of_layer, *of_above)
 
@@ -82,23 +85,21 @@ class _Second(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise NotImplementedError(NO_THIRD)
-        second, first = ctx.functions
+        _, (second, first) = ctx.saved_tensors, ctx.functions
         n_layer, n_above = ctx.counts
-        total: List = (None,) * n_layer
-        for made in (
-            _made(lambda along: second(along)[0], grads[:n_layer]),
-            _made(first, grads[n_layer:]),
-        ):
-            if made is not None:
-                pairs = zip(total, made, strict=True)
-                total = [y if x is None else x if y is None else x + y for x, y in pairs]
+        from_layer = _made(lambda along: second(along)[0], grads[:n_layer])
+        total = _sum(from_layer, _made(first, grads[n_layer:]))
         wanted = ctx.needs_input_grad[-n_layer:]
-        kept = (x if need else None for x, need in zip(total, wanted, strict=True))
+        pairs = itertools.zip_longest(total, wanted)
+        kept = (x if need else None for x, need in pairs)
         return (*(None,) * (4 + n_layer + n_above), *kept)
 
 
-def _made(function: Callable[[List], List], given: List) -> List | None:
-    """What the function gives the layer, or None where it is given nothing."""
-    if all(x is None for x in given):
-        return None
-    return function(given)
+def _made(function: Callable[[List], List], given: List) -> List:
+    """What the function gives the layer; nothing where it is given nothing."""
+    return function(given) if any(x is not None for x in given) else ()
+
+
+def _sum(a: List, b: List) -> List:
+    pairs = itertools.zip_longest(a, b)
+    return [y if x is None else x if y is None else x + y for x, y in pairs]
