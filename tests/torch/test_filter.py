@@ -1,6 +1,7 @@
 """The filtered backward: what it drops, its bound, and what it keeps exact."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -91,6 +92,29 @@ def test_the_sums_over_the_rows_are_exact_so_that_rare_classes_are_still_pushed_
     assert (ours - theirs).norm() > 100 * EXACT * theirs.norm()
     # A class that all blocks drop would have no gradient at all without the correction.
     assert (ours.norm(dim=1) > 0.0).all()
+
+
+def test_a_small_budget_means_few_rows_at_a_time_and_sums_stay_exact():
+    problem = X, W, b, y = sharp()
+    with torch.no_grad():
+        X[:, 3] = 1.0  # so that this column of ∂W is a sum over the rows
+    with pytest.raises(InputError, match=r"one row at a time needs") as caught:
+        filtered("cpu-filtered", 0.3, problem, max_workspace_bytes=60_000)
+    budget = int(re.search(r"needs (\d+)", str(caught.value))[1]) + 10_000
+    plan = explain(X, W, y, linear_bias=b, filter=0.3, max_workspace_bytes=budget)
+    _, theirs = exact(problem)
+
+    found, ours = filtered("cpu-filtered", 0.3, problem, max_workspace_bytes=budget)
+
+    # Some twenty blocks, each with a matrix of rank one of its own.
+    assert 2 <= plan.blocks["rows"] <= 4
+    assert plan.workspace_bytes <= budget
+    for mine, their in ((ours[2], theirs[2]), (ours[1][:, 3], theirs[1][:, 3])):
+        assert (mine - their).norm() <= EXACT * their.norm()
+    for mine, their, bound in zip(ours[:2], theirs[:2], found.filter_bound[:2], strict=True):
+        error = (mine - their).norm()
+        assert 100 * EXACT * their.norm() < error <= bound
+        assert bound < 100 * error
 
 
 @pytest.mark.parametrize("limit", [0.2, 0.004])

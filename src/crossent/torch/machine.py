@@ -63,7 +63,7 @@ def seconds_of(steps: Sequence[Step], n_features: int, n_logits: float, rates: R
     return work + moved / rates.bytes + new * rates.new_byte_seconds
 
 
-def rates_of(tile: Tile, touch: "Touch | None" = None, new: int = _MOST_BYTES) -> Rates:
+def rates_of(tile: Tile, touch: "Touch | None" = None, new: int = 2**25) -> Rates:
     """The rates for tiles of this size.
 
     Parameters
