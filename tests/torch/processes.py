@@ -24,6 +24,7 @@ from crossent.torch import (
     vocabulary_parallel_linear_cross_entropy,
     vocabulary_slice,
 )
+from crossent.torch.tiles import Tiles
 
 N, D, Q = 200, 6, 52  # 52 classes: 26 or 13 a process
 OPTIONS = {
@@ -284,10 +285,37 @@ def check_half_precision(_groups, _device):
     return loss.detach(), made, expected.detach(), (theirs[0], theirs[1][own])
 
 
+def check_products(_groups, device):
+    """Logits that each process makes in a step, where they do not have equally many classes."""
+    made, fill = [0], Tiles.fill
+
+    def counting(self, out, *rest):
+        made[0] += out.numel()
+        fill(self, out, *rest)
+
+    X, W, b, y, _ = (x.to(device) if torch.is_tensor(x) else x for x in problem("labels", Q - 1))
+    own = vocabulary_slice(Q - 1)
+    layer = [x.requires_grad_() for x in (X, W[own].clone(), b[own].clone())]
+    # Room for 96 rows of 12 classes, or for 80 of 13.
+    options = {"linear_bias": layer[2], "num_classes": Q - 1, "max_workspace_bytes": 28_100}
+    Tiles.fill = counting
+    found = {}
+    for name, top_k in (("plain", 0), ("more than the smallest slice", 13)):
+        made[0] = 0
+        result = vocabulary_parallel_linear_cross_entropy(
+            layer[0], layer[1], y, top_k=top_k, **options
+        )
+        getattr(result, "loss", result).backward()
+        found[name] = made[0]
+    Tiles.fill = fill
+    return {"made": found, "rows": int((y != -100).sum()), "slice": own}
+
+
 CHECKS = {
     "values": check_values,
     "training": check_training,
     "refusals": check_refusals,
+    "products": check_products,
     "communication": check_communication,
     "half precision": check_half_precision,
 }

@@ -121,6 +121,17 @@ def test_a_step_in_parallel_has_the_gradients_of_the_step_of_one_process(four, w
     assert_close(torch.stack(losses).mean(), expected_loss, rtol=1e-13, atol=0.0)
 
 
+def test_processes_with_different_numbers_of_classes_make_their_logits_once(four):
+    sizes = set()
+    for rank in four:
+        found = rank["products"]
+        size = found["slice"].stop - found["slice"].start
+        sizes.add(size)
+        assert found["made"]["plain"] == found["rows"] * size
+        assert found["made"]["more than the smallest slice"] == 2 * found["rows"] * size
+    assert sizes == {12, 13}
+
+
 MESSAGES = {
     "whole weight": r"InputError: `linear_weight` has shape \(52, 6\) on rank",
     "no classes": "InputError: `num_classes` is missing",

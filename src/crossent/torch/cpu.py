@@ -44,7 +44,7 @@ def sizes_of(logits: RowLogits, threads: int, questions: Questions | None = None
     return Sizes(
         n_rows=logits.input.shape[0],
         n_features=logits.input.shape[1] if logits.weight is not None else 0,
-        n_classes=logits.n_classes,
+        n_classes=max(logits.n_classes, logits.sized_for),
         item=8 if kind == torch.float64 else 4,
         converts=logits.input.dtype != kind,
         threads=threads,

@@ -17,7 +17,7 @@ def sizes_for(logits: RowLogits, questions: Questions) -> CudaSizes:
     return CudaSizes(
         n_rows=len(x),
         n_features=0 if logits.weight is None else x.shape[1],
-        n_classes=logits.n_classes,
+        n_classes=max(logits.n_classes, logits.sized_for),
         item=x.element_size(),
         wide=8 if x.dtype == torch.float64 else 4,
         sums=2 + 3 + 2 * questions.top_k,

@@ -56,6 +56,9 @@ class RowLogits:
     bias : Tensor, shape (q,), or None
     softcap : float or None
     temperature : float
+    sized_for : int
+        Blocks of rows are cut as if there were this many classes, if there are fewer: processes
+        that hold different numbers of classes then cut alike.
     """
 
     input: Tensor
@@ -63,6 +66,7 @@ class RowLogits:
     bias: Tensor | None
     softcap: float | None
     temperature: float
+    sized_for: int = 0
 
     @property
     def n_classes(self) -> int:

@@ -65,9 +65,9 @@ class Share:
         return slice(start, min(start + self.most, self.num_classes))
 
     @property
-    def is_even(self) -> bool:
-        """Whether all processes have as many classes."""
-        return self.num_classes == self.most * self.ranks
+    def fewest(self) -> int:
+        """Classes of the last process, which has fewest."""
+        return max(0, self.num_classes - (self.ranks - 1) * self.most)
 
     def local(self, classes: Tensor) -> Tensor:
         """Numbers among this process's own classes; −1 for any other."""
@@ -133,11 +133,12 @@ class VocabularyEngine:
         needs: Needs,
         budget: int | None,
     ) -> tuple[Statistics, Gradients]:
-        """Three products; four where the processes have different numbers of classes.
+        """Three products; four where a process has no class, or fewer than are to be named.
 
-        They must exchange what they know of the same block of rows, and blocks depend on sizes.
+        Processes exchange what they know of the same blocks of rows, cut for the largest share.
         """
-        if not self.share.is_even:
+        logits = replace(logits, sized_for=self.share.most)
+        if self.share.fewest < max(1, questions.top_k):
             found = self.statistics(logits, questions, budget)
             coefficients = coefficients_of(found, slice(0, len(logits.input)))
             return found, self.gradients(logits, coefficients, needs, budget)

@@ -138,9 +138,8 @@ logit_softcap, temperature, shift, compute, top_k, chosen, max_workspace_bytes, 
 
     Notes
     -----
-    Three products of 2·n·d·q/w operations in each process where w divides q; four otherwise,
-    because blocks of rows depend on the number of classes. Fill q up to a multiple of w with
-    classes whose intercept is −∞ to save the fourth.
+    Three products of 2·n·d·q/w operations in each process, in blocks of rows cut for the largest
+    slice; four where the smallest slice has fewer classes than `top_k` asks for.
 
     Every process must take the same part in backward passes if ``reduction="none"`` or gradients of
     further outputs make one communicate. There are first derivatives only: ``create_graph=True`` is
