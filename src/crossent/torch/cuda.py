@@ -42,7 +42,16 @@ from crossent.torch.engine import (
 from crossent.torch.gradient_tiles import coefficients_of_rows
 from crossent.torch.tiles import arithmetic_of, slope_at
 
-__all__ = ["EXPONENTIAL_ENGINE", "LIBRARY_ENGINE", "ExponentialEngine", "LibraryEngine"]
+__all__ = [
+    "EXPONENTIAL_ENGINE",
+    "LIBRARY_ENGINE",
+    "ExponentialEngine",
+    "GradientWriter",
+    "LibraryEngine",
+    "logits_made",
+    "rows_of",
+    "statistics_read",
+]
 
 CoefficientsOf = Callable[[Statistics, slice], Coefficients]
 _EVERY = slice(None)
@@ -296,7 +305,9 @@ class LibraryEngine:
     def statistics(self, logits: RowLogits, questions: Questions, budget: int | None) -> Statistics:
         """One product and one pass."""
         parts = library_cut(logits, questions, budget).row_blocks(len(logits.input))
-        return joined([_read(_made(logits, part), questions, part) for part in parts])
+        return joined(
+            [statistics_read(logits_made(logits, part), questions, part) for part in parts]
+        )
 
     def gradients(
         self, logits: RowLogits, coefficients: Coefficients, needs: Needs, budget: int | None
@@ -304,9 +315,9 @@ class LibraryEngine:
         """Logits again, and the two other products."""
         if logits.weight is None:
             return Gradients(of_given(logits, coefficients), None, None)
-        writer = _GradientWriter(logits, needs, library_cut(logits, Questions(), budget))
+        writer = GradientWriter(logits, needs, library_cut(logits, Questions(), budget))
         for part in writer.parts:
-            writer.write(_made(logits, part), coefficients_of_rows(coefficients, part), part)
+            writer.write(logits_made(logits, part), coefficients_of_rows(coefficients, part), part)
         return writer.sums.finished()
 
     def statistics_and_gradients(
@@ -322,11 +333,11 @@ class LibraryEngine:
             found = self.statistics(logits, questions, budget)
             coefficients = coefficients_of(found, slice(0, len(logits.input)))
             return found, self.gradients(logits, coefficients, needs, budget)
-        writer = _GradientWriter(logits, needs, library_cut(logits, questions, budget))
+        writer = GradientWriter(logits, needs, library_cut(logits, questions, budget))
         parts = []
         for part in writer.parts:
-            made = _made(logits, part)
-            parts.append(_read(made, questions, part))
+            made = logits_made(logits, part)
+            parts.append(statistics_read(made, questions, part))
             writer.write(made, coefficients_of(parts[-1], part), part)
         return joined(parts), writer.sums.finished()
 
@@ -338,18 +349,19 @@ def library_cut(logits: RowLogits, questions: Questions, budget: int | None) -> 
     return needed_rows_cut(sizes, budget, per_logit)
 
 
-def _made(logits: RowLogits, part: slice) -> RowLogits:
+def logits_made(logits: RowLogits, part: slice) -> RowLogits:
     """The library's X Wᵀ of some rows, in float32 for half precision, as given logits."""
     x = logits.input[part]
     product = x if logits.weight is None else wide_product(x, logits.weight.T)
     return replace(logits, input=product, weight=None)
 
 
-def _read(made: RowLogits, questions: Questions, part: slice) -> Statistics:
+def statistics_read(made: RowLogits, questions: Questions, part: slice) -> Statistics:
+    """Statistics of logits that were made of some rows."""
     return row_sums(made, questions.rows(part), shape_for(made)).statistics
 
 
-class _GradientWriter:
+class GradientWriter:
     """Gradients of blocks of rows whose logits are there, and their products."""
 
     def __init__(self, logits: RowLogits, needs: Needs, cut: Cut) -> None:
@@ -359,6 +371,7 @@ class _GradientWriter:
         self.memory = x.new_empty((min(cut.rows, n), padded_columns(logits.n_classes)))
 
     def write(self, made: RowLogits, coefficients: Coefficients, part: slice) -> None:
+        """Multiply the gradient of some rows' logits, which stay as they are."""
         dtype = self.memory.dtype
         g = self.memory[: len(made.input), : made.n_classes]
         gain = gain_of(coefficients, dtype)

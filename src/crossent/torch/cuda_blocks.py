@@ -1,7 +1,7 @@
 """How a call is cut up on a GPU so that it fits a budget of memory."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -10,6 +10,8 @@ from crossent.errors import InputError
 __all__ = [
     "CudaSizes",
     "Cut",
+    "held_bytes",
+    "held_cut",
     "needed_cut",
     "needed_rows_cut",
     "padded_columns",
@@ -124,6 +126,21 @@ def needed_rows_cut(sizes: CudaSizes, wanted: int | None, per_logit: int) -> Cut
     if cut is None:
         raise InputError(_too_little(wanted, _whole_rows_bytes(1, sizes, per_logit)))
     return cut
+
+
+def held_bytes(sizes: CudaSizes) -> int:
+    """What is held of all rows, in the dtype of the sums."""
+    return sizes.n_rows * sizes.n_classes * sizes.wide
+
+
+def held_cut(sizes: CudaSizes, wanted: int | None) -> Cut | None:
+    """Blocks of rows of the gradient beside the logits of all rows; None if there is no room.
+
+    Its bytes are those of both, and of the sums of tiles of all rows.
+    """
+    held = held_bytes(sizes) + _sum_bytes(sizes.n_rows, sizes)
+    cut = whole_rows_cut(replace(sizes, sums=0), _budget(wanted) - held, sizes.item)
+    return cut and replace(cut, bytes=cut.bytes + held)
 
 
 def _too_little(wanted: int | None, least: int) -> str:

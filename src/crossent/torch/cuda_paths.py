@@ -9,16 +9,23 @@ from crossent.torch.call import Problem
 from crossent.torch.cuda_blocks import (
     CudaSizes,
     Cut,
+    held_bytes,
+    held_cut,
     needed_cut,
     needed_rows_cut,
     whole_rows_cut,
 )
 from crossent.torch.cuda_machine import cuda_seconds
-from crossent.torch.cuda_steps import exponentials_steps, library_steps, recomputed_steps
+from crossent.torch.cuda_steps import (
+    cuda_held_steps,
+    exponentials_steps,
+    library_steps,
+    recomputed_steps,
+)
 from crossent.torch.engine import Engine
 from crossent.torch.path import Cost, Path
 
-__all__ = ["CUDA_EXPONENTIALS", "CUDA_LIBRARY", "CUDA_RECOMPUTE"]
+__all__ = ["CUDA_EXPONENTIALS", "CUDA_HELD", "CUDA_LIBRARY", "CUDA_RECOMPUTE"]
 
 _ITEM = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -111,6 +118,27 @@ def _library_refusal(problem: Problem) -> str | None:
     return refusal
 
 
+def _held_cut(problem: Problem) -> Cut | None:
+    return held_cut(sizes_of_problem(problem), problem.options.max_workspace_bytes)
+
+
+def _held_refusal(problem: Problem) -> str | None:
+    refusal, options = _no_engine(problem), problem.options
+    if refusal is not None:
+        return refusal
+    if problem.n_features == 0:
+        return "The logits are given; they need not be held."
+    if not problem.needs_gradient:
+        return "No gradient is wanted, for which logits would be held."
+    if options.path is None and not problem.has_gradients_from_above:
+        return "The gradient from above is one number; the forward pass makes both products."
+    unasked = options.max_workspace_bytes is None and options.path is None
+    if unasked or _held_cut(problem) is None:
+        size = held_bytes(sizes_of_problem(problem))
+        return f"To hold the logits takes {size} bytes; max_workspace_bytes must allow more."
+    return None
+
+
 def _recompute_refusal(problem: Problem) -> str | None:
     refusal = _no_engine(problem)
     if refusal is None and problem.dtype == "float64":
@@ -146,11 +174,38 @@ def _load_exponentials() -> Engine:
     return EXPONENTIAL_ENGINE
 
 
+def _held_cost(problem: Problem) -> Cost:
+    cut = _held_cut(problem)
+    if cut is None:
+        message = "a path that refuses has no cost"
+        raise AssertionError(message)
+    products = 1.0 + problem.needs_input + problem.needs_weight
+    return Cost(products, cut.bytes, {"rows": cut.rows, "classes": cut.classes})
+
+
+def _load_held() -> Engine:
+    from crossent.torch.cuda_held import HELD_ENGINE
+
+    return HELD_ENGINE
+
+
 def _load_library() -> Engine:
     from crossent.torch.cuda import LIBRARY_ENGINE
 
     return LIBRARY_ENGINE
 
+
+CUDA_HELD = Path(
+    "cuda-held",
+    "The library's logits of all rows are held from the forward to the backward pass, for "
+    "gradients from above that only the backward pass knows: three products.",
+    _held_refusal,
+    _held_cost,
+    _load_held,
+    cuda_held_steps,
+    holds=True,
+    seconds=cuda_seconds,
+)
 
 CUDA_EXPONENTIALS = Path(
     "cuda-exponentials",

@@ -7,11 +7,18 @@ it moves bytes while it multiplies. Numbers per row and per tile are too few to 
 """
 
 import math
+from dataclasses import replace
 
 from crossent.torch.call import Problem
 from crossent.torch.path import Cost, Step
 
-__all__ = ["cuda_filtered_steps", "exponentials_steps", "library_steps", "recomputed_steps"]
+__all__ = [
+    "cuda_filtered_steps",
+    "cuda_held_steps",
+    "exponentials_steps",
+    "library_steps",
+    "recomputed_steps",
+]
 
 _ITEM = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -95,6 +102,12 @@ def library_steps(problem: Problem, cost: Cost) -> tuple[Step, ...]:
     again = (logits,) if problem.options.reduction == "none" else ()
     gradient = Step(traffic=size.wide_logits + size.logits)
     return (logits, sums, *again, gradient, *_products_of_gradient(problem, size))
+
+
+def cuda_held_steps(problem: Problem, cost: Cost) -> tuple[Step, ...]:
+    """Of "cuda-held": as "cuda-library", whose logits are there in the backward pass too."""
+    options = replace(problem.options, reduction="mean")
+    return library_steps(replace(problem, options=options), cost)
 
 
 def recomputed_steps(problem: Problem, cost: Cost) -> tuple[Step, ...]:

@@ -10,7 +10,12 @@ from crossent.errors import InputError
 from crossent.torch.call import Problem
 from crossent.torch.cpu_paths import CPU_BLOCKS, CPU_HELD, CPU_RECOMPUTE
 from crossent.torch.cpu_steps import row_blocks, stored_item
-from crossent.torch.cuda_paths import CUDA_EXPONENTIALS, CUDA_LIBRARY, CUDA_RECOMPUTE
+from crossent.torch.cuda_paths import (
+    CUDA_EXPONENTIALS,
+    CUDA_HELD,
+    CUDA_LIBRARY,
+    CUDA_RECOMPUTE,
+)
 from crossent.torch.filter_paths import CPU_FILTERED, CUDA_FILTERED
 from crossent.torch.overhead import Run, overhead_seconds
 from crossent.torch.path import Path
@@ -95,6 +100,7 @@ PATHS: tuple[Path, ...] = (
     CPU_HELD,
     CPU_BLOCKS,
     CPU_RECOMPUTE,
+    CUDA_HELD,
     CUDA_EXPONENTIALS,
     CUDA_LIBRARY,
     CUDA_RECOMPUTE,
