@@ -72,12 +72,20 @@ def _used(call: Call) -> Tensor:
     return (known(call.labels) != call.options.ignored_label).any(dim=1)
 
 
-def reduce_rows(losses: Tensor, weights: Tensor, reduction: str) -> Tensor:
-    """The rows' losses as asked for; "mean" divides by the sum of the weights."""
+def reduce_rows(
+    losses: Tensor, weights: Tensor, reduction: str, used: Tensor | None = None
+) -> Tensor:
+    """The rows' losses as asked for; "mean" divides by the sum of the weights.
+
+    Where not even one row is in use of those that `used` (n,) tells, it is NaN with gradient 0.
+    """
     if reduction == "none":
         return losses
-    total = losses.sum()
-    return total if reduction == "sum" else total / weights.sum()
+    total, weight = losses.sum(), weights.sum()
+    if reduction == "sum" or used is None:
+        return total if reduction == "sum" else total / weight
+    some = used.any()
+    return (total / weight.where(some, 1.0)).where(some, math.nan)
 
 
 def accuracy_of(best: Tensor, labels: Tensor, sample_weight: Tensor | None) -> Tensor:
@@ -87,14 +95,17 @@ def accuracy_of(best: Tensor, labels: Tensor, sample_weight: Tensor | None) -> T
     return (correct * weight).sum() / weight.sum()
 
 
-def reference(call: Call) -> LinearCrossEntropyResult:
-    """All outputs of a call whose rows are all in use; row outputs have shape (n,)."""
+def reference(call: Call, used: Tensor | None = None) -> LinearCrossEntropyResult:
+    """All outputs of a call whose rows are all in use; row outputs have shape (n,).
+
+    With `used`, shape (n,), the others have no weight.
+    """
     options = call.options
     logits = reference_logits(call.input, call.weight, call.bias, options)
     partition = logits.logsumexp(dim=1)
     log_probabilities = logits - partition[:, None]
     losses, weights = loss_of_rows(call, log_probabilities, partition)
-    result = LinearCrossEntropyResult(reduce_rows(losses, weights, options.reduction))
+    result = LinearCrossEntropyResult(reduce_rows(losses, weights, options.reduction, used))
     extra: dict[str, Tensor] = {}
     if "row_loss" in options.compute:
         extra["row_loss"] = losses

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from crossent.errors import InputError
 from crossent.torch.arguments import problem_of
@@ -34,7 +35,8 @@ def run(call: Call) -> LinearCrossEntropyResult:
         return compiled(call, needs) if in_graph else transformed(call, needs)
     path = path_named(make_plan(problem).path)
     if path.load is None:
-        return _without_looking(call) if call.input.is_meta else _by_reference(call)
+        # Tensors without values have shapes, which are those that a graph has.
+        return compiled(call, needs) if call.input.is_meta else _by_reference(call)
     at_once = path.gradients_at_once and any(needs) and call.options.reduction != "none"
     engine = path.load()
     if call.options.filter is None:
@@ -69,7 +71,9 @@ def _without_looking(call: Call) -> LinearCrossEntropyResult:
     rows = take_rows(call, kept)
     if kept is not None and call.weight is None:
         rows = replace(rows, input=kept.taken(rows.input))
-    result = put_back(_defined(rows), kept, call.options.reduction)
+    result = put_back(
+        _defined(rows, None if kept is None else kept.mask), kept, call.options.reduction
+    )
     bound = None if call.options.filter is None else no_error(call.input)
     return result._replace(filter_bound=bound)
 
@@ -81,7 +85,7 @@ def _by_reference(call: Call) -> LinearCrossEntropyResult:
     return put_back(result, kept, call.options.reduction)
 
 
-def _defined(call: Call) -> LinearCrossEntropyResult:
+def _defined(call: Call, used: Tensor | None = None) -> LinearCrossEntropyResult:
     """By plain operations; autocast has had its say over the layer, and none over the sums."""
     with torch.autocast(call.input.device.type, enabled=False):
-        return reference(call)
+        return reference(call, used)

@@ -187,7 +187,11 @@ def _computed(*, num_classes: int | None, group: Any, reduction: str, **argument
     return result if more else result.loss
 
 
-_outside_graphs = torch.compiler.disable(_computed)
+_outside_graphs = torch.compiler.disable(
+    _computed,
+    reason="vocabulary_parallel_linear_cross_entropy sends messages to other processes, which "
+    "stand in no graph; leave fullgraph=True away",
+)
 
 
 def _own_rows(weight: Any, num_classes: int | None, group: Any) -> tuple[Any, int, Any]:
