@@ -21,7 +21,9 @@ How the parts fit, for those who add a path::
     cuda.py        the engines for GPUs: cuda_blocks.py sizes, cuda_statistics.py sums over classes,
                    cuda_numbers.py and cuda_products.py gradients, kernels in kernels/triton_*.py
     filtered.py    gradients without unlikely classes, and their bound; cuda_filtered.py on GPUs
-    autograd.py    what autograd knows; second_order.py second derivatives; operators.py for graphs
+    autograd.py    what autograd knows; second_order.py second derivatives, third_order.py their end
+    flat.py        the call as lists of tensors: for operators.py, which stands in the graphs of
+                   torch.compile, and transforms.py, for torch.func and forward mode
     reference.py   the definition in plain operations: what every engine is tested against
     vocabulary_parallel.py, vocabulary_engine.py   the same with classes divided among processes
 

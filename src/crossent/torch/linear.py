@@ -148,10 +148,15 @@ def linear_cross_entropy(
     A NaN in a row of the input makes the row's loss NaN. On CPUs sums over rows and classes of more
     than one block are float64; the loss of a row with p_y near 1 keeps its relative accuracy.
 
-    The same call gives the same bits for the same number of threads. Second derivatives are there
-    (``create_graph=True``), a block of rows at a time through the definition. Inside torch.compile
-    the call is one operator. Under autocast the layer is computed in the type that autocast gives
-    to `torch.nn.functional.linear`.
+    The same call gives the same bits for the same number of threads. Under autocast the layer is
+    computed in the type that autocast gives to `torch.nn.functional.linear`.
+
+    Second derivatives are there (``create_graph=True``), a block of rows at a time, and so are
+    forward mode and the transforms of ``torch.func``, with a loop for ``vmap``; for a third
+    derivative, or a tangent of targets or weights, take ``path="reference"``. Inside torch.compile
+    the call is one operator, gradients and products with the Hessian that the graph itself takes
+    are two others; around a graph that was compiled PyTorch has first derivatives only, and says so
+    when a second is asked for. A transform of ``torch.func`` inside a graph takes the definition.
 
     Examples
     --------
