@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from crossent.errors import InputError
 from crossent.torch import (
+    PATHS,
     LinearCrossEntropy,
     linear_cross_entropy,
     softmax_cross_entropy,
@@ -163,6 +164,38 @@ def test_class_weights_and_targets_have_gradients_and_paths_are_taken(problem, p
         return linear_cross_entropy(X, W, y.detach(), linear_bias=b, path=path)
 
     assert_same(compiled(named)(given.input), named(given.input), [given.input])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("path", [path.name for path in PATHS if path.load is not None])
+def test_every_path_serves_a_graph(problem, path, reduction):
+    given = problem("labels", n=9, d=4, q=40, dtype=torch.float32)
+    options = {"path": path, "compute": ("log_partition", "accuracy"), "top_k": 2}
+    options |= {"filter": 0.2} if path.endswith("filtered") else {}
+    if reduction == "none" and "filter" in options:
+        pytest.skip("the bound of a filter needs one number from above")
+
+    def step(X, W, b):
+        return linear_cross_entropy(
+            X, W, given.target, linear_bias=b, reduction=reduction, **options
+        )
+
+    try:
+        expected = step(*given.layer)
+    except InputError as refusal:
+        pytest.skip(str(refusal))
+    found = compiled(step)(*given.layer)
+
+    for one, other in zip(found, expected, strict=True):
+        assert (one is None) == (other is None)
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6, equal_nan=True)
+    ours, theirs = (
+        torch.autograd.grad(x.loss.sum() + x.log_partition.nansum(), given.layer)
+        for x in (found, expected)
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        # Rounding of float32: a held logit and one that is made again differ by it.
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
