@@ -21,6 +21,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,54 @@ def with_options(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
     return {"shape": shape, "times": times, "extra": extra}
 
 
+def with_combinations(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
+    """Calls whose gradient is not a number per row times exponentials, or not known in time."""
+    n, d, q = shape
+    X, W, y = problem(n, d, q)
+    generator = torch.Generator().manual_seed(1)
+    above = torch.rand(n, generator=generator)
+    room = {"max_workspace_bytes": 4 * n * q + 2**28}
+    capped = {"logit_softcap": 30.0, "label_smoothing": 0.1}
+    entropy = {"compute": ("entropy",)}
+
+    def loss(total: Call, *tensors: Any, **options: Any) -> Any:
+        return total(linear_cross_entropy(*tensors, **options))
+
+    def rows(**options: Any) -> Call:
+        kind = {"reduction": "none", **options}
+        return step(partial(loss, lambda found: (found * above).sum()), X, W, y, **kind)
+
+    def with_entropy(**options: Any) -> Call:
+        total = partial(loss, lambda found: found.loss - 0.01 * found.entropy.mean())
+        return step(total, X, W, y, **entropy, **options)
+
+    cases: dict[str, tuple[Call, dict[str, Any]]] = {
+        "plain": (step(linear_cross_entropy, X, W, y), {}),
+        "softcap and smoothing": (step(linear_cross_entropy, X, W, y, **capped), capped),
+        "rows, logits held": (rows(**room), {"reduction": "none", **room}),
+        "rows": (rows(), {"reduction": "none"}),
+        "entropy in the loss, logits held": (with_entropy(**room), {**entropy, **room}),
+        "entropy in the loss, low memory": (
+            with_entropy(path="cpu-recompute"),
+            {**entropy, "path": "cpu-recompute"},
+        ),
+        "PyTorch, rows": (
+            step(lambda *xs: (pytorch_loss(*xs, reduction="none") * above).sum(), X, W, y),
+            {},
+        ),
+    }
+    times = in_turns({name: call for name, (call, _) in cases.items()}, rounds)
+    plain = times["plain"]["best_s"]
+    plans = {name: explain(X, W, y, **options) for name, (_, options) in cases.items()}
+    return {
+        "shape": shape,
+        "times": times,
+        "over_plain": {name: t["best_s"] / plain for name, t in times.items()},
+        "products": {name: plan.products for name, plan in plans.items()},
+        "paths": {name: plan.path for name, plan in plans.items()},
+    }
+
+
 def with_ignored_rows(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
     X, W, y = problem(*shape)
     some = y.clone()
@@ -265,6 +314,7 @@ def measure(shapes: list[tuple[int, int, int]], rounds: int, threads: int) -> di
 
     note("speed", [speed(shape, rounds) for shape in shapes])
     note("options", with_options(shapes[0], rounds))
+    note("combinations", with_combinations(shapes[0], rounds))
     note("ignored", with_ignored_rows(shapes[0], rounds))
     note("memory", [memory(shape) for shape in shapes])
     note("accuracy", accuracy(ACCURACY_SHAPE))

@@ -15,6 +15,7 @@ def write_tables(found: Found) -> None:
         "stamp": stamp,
         "speed": speed,
         "options": options,
+        "combinations": combinations,
         "ignored": ignored,
         "memory": memory,
         "accuracy": accuracy,
@@ -59,6 +60,7 @@ def speed(found: Found) -> str:
                 times["crossent"],
                 f"{case['share_of_limit']:.1%}",
                 verdict(case["share_of_limit"] >= 0.97),
+                f"{case['plan']['predicted_s']:.3f}",
                 f"{case['share_of_limit_with_exp2']:.1%}",
                 times["crossent, low memory"],
                 times["PyTorch, chunked"],
@@ -72,6 +74,7 @@ def speed(found: Found) -> str:
         "crossent, s",
         "share of the limit",
         "≥ 97 %",
+        "predicted, s",
         "share with exp2's rate",
         "low memory, s",
         "PyTorch chunked, s",
@@ -91,6 +94,18 @@ def options(found: Found) -> str:
         if name != "plain"
     ]
     return table([f"option, at {shape_of(case)}", "more time", "≤ 3 %"], rows)
+
+
+def combinations(found: Found) -> str:
+    case = found["combinations"]
+    rows = []
+    for name, ratio in case["over_plain"].items():
+        ours = not name.startswith("PyTorch")
+        path = f"`{case['paths'][name]}`" if ours else "logits in memory"
+        products = f"{case['products'][name]:g}" if ours else "3"
+        rows.append([name, path, products, f"{ratio:.2f}"])
+    head = [f"call, at {shape_of(case)}", "path", "products", "time over plain"]
+    return table(head, rows)
 
 
 def ignored(found: Found) -> str:

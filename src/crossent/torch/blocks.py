@@ -21,6 +21,8 @@ TILE_BYTES = 2**20
 """One thread's logits at a time: they stay in its own cache between product and exponential."""
 LEAST_TILE_BYTES = 2**15
 """A product of a smaller tile takes less time than the calls around it."""
+LEAST_SPARE_BYTES = 2**18
+"""A dozen operations on a smaller tile take less time than the calls around them."""
 LEAST_FUSED_ROWS = 48
 """With fewer rows at a time the products wait for W, and a fourth product costs less."""
 MOST_ROWS = 512
@@ -85,9 +87,9 @@ def _classes_for(rows: int, sizes: Sizes, threads: int, tile: int = TILE_BYTES) 
     return max(1, min(sizes.n_classes, 16 * math.ceil(sizes.n_classes / count / 16)))
 
 
-def _fused_bytes(rows: int, sizes: Sizes, threads: int) -> int:
+def _fused_bytes(rows: int, sizes: Sizes, threads: int, tile: int) -> int:
     """Exponentials of a block of rows, sums of each thread, converted blocks."""
-    classes = _classes_for(rows, sizes, threads)
+    classes = _classes_for(rows, sizes, threads, tile)
     numbers = rows * sizes.n_classes + (threads + 3) * rows * sizes.n_features
     numbers += sizes.spare_tiles * threads * rows * classes
     if sizes.converts:
@@ -95,20 +97,29 @@ def _fused_bytes(rows: int, sizes: Sizes, threads: int) -> int:
     return numbers * sizes.item
 
 
+def _tile_bytes(sizes: Sizes, budget: int, threads: int) -> int:
+    """A tile's size: beside spare tiles there must be room for rows, but not by tiny tiles."""
+    if sizes.spare_tiles == 0:
+        return TILE_BYTES
+    share = budget // (6 * sizes.spare_tiles * threads)
+    return max(LEAST_SPARE_BYTES, min(TILE_BYTES, share))
+
+
 def fused_blocks(sizes: Sizes, wanted: int | None) -> Blocks | None:
     """Blocks for three products, or None if the budget is too small for enough rows."""
     budget = budget_of(sizes, wanted)
     most = min(MOST_ROWS, max(sizes.n_rows, 1))
     for threads in range(sizes.threads, 0, -1):
-        fixed = _fused_bytes(0, sizes, threads)
-        per_row = (_fused_bytes(64, sizes, threads) - fixed) / 64
+        tile = _tile_bytes(sizes, budget, threads)
+        fixed = _fused_bytes(0, sizes, threads, tile)
+        per_row = (_fused_bytes(64, sizes, threads, tile) - fixed) / 64
         rows = int(min(most, max(0.0, budget - fixed) // per_row))
-        while rows > 0 and _fused_bytes(rows, sizes, threads) > budget:
+        while rows > 0 and _fused_bytes(rows, sizes, threads, tile) > budget:
             rows -= 1
         if rows >= min(LEAST_FUSED_ROWS, most):
             rows = rows - rows % 16 if 16 < rows < most else rows
-            classes = _classes_for(rows, sizes, threads)
-            return Blocks(rows, classes, threads, _fused_bytes(rows, sizes, threads))
+            classes = _classes_for(rows, sizes, threads, tile)
+            return Blocks(rows, classes, threads, _fused_bytes(rows, sizes, threads, tile))
     return None
 
 

@@ -55,9 +55,12 @@ class Tiles:
         weight = logits.weight
         self.converts = weight is not None and weight.dtype != self.dtype
         bias = logits.bias
-        factor = self.scale if logits.softcap is None else 1.0
+        # With a cap the product makes 2 s / softcap, of which tanh is taken.
+        factor = self.scale if logits.softcap is None else 2.0 / logits.softcap
+        self.factor = factor
         self.bias = None if bias is None else bias.to(self.dtype) * factor
         self._excluded = self._excluded_classes()
+        self._one = torch.ones((), dtype=self.dtype)
         self._weights = None if weight is None else [weight[a:b] for a, b in self.chunks]
         self._spread: tuple[Tensor, float] | None = None
         self._buffers: list[Tensor] = []
@@ -132,13 +135,16 @@ class Tiles:
         cap = self.logits.softcap or 1.0
         excluded = None if self._excluded is None else self._excluded[slice(*span)]
         if weight is None:
-            out.copy_(x[:, slice(*span)])
+            torch.mul(x[:, slice(*span)], self.factor, out=out)
             excluded = out == -math.inf
+            if bias is not None:
+                out.add_(bias)
+        elif bias is None:
+            out.addmm_(x, weight.T, beta=0.0, alpha=self.factor)
         else:
-            torch.mm(x, weight.T, out=out)
-        if bias is not None:
-            out.add_(bias)
-        out.div_(cap).tanh_().mul_(cap * self.scale).sub_(shift)
+            torch.addmm(bias, x, weight.T, alpha=self.factor, out=out)
+        _tanh_of_half_(out)
+        torch.add(-shift, out, alpha=cap * self.scale, out=out)
         if excluded is not None:
             out.masked_fill_(excluded, -math.inf)
 
@@ -147,11 +153,20 @@ class Tiles:
 
         A tile holds log₂e · cap(s) / temperature − shift. 0 for an excluded class.
         """
-        cap = self.logits.softcap or 1.0
-        torch.add(tile, shift, out=out).mul_(1.0 / (cap * self.scale))
+        largest = (self.logits.softcap or 1.0) * self.scale
+        torch.add(tile, shift, out=out)
         if self._excluded is not None or self.logits.weight is None:
-            out.clamp_(min=-1.0)
-        return out.square_().neg_().add_(1.0)
+            out.clamp_(min=-largest)
+        return torch.addcmul(self._one, out, out, value=-1.0 / largest**2, out=out)
+
+
+def _tanh_of_half_(x: Tensor) -> Tensor:
+    """tanh(x / 2) in place, from e = exp(x) − 1: e / (e + 2) = 1 / (1 + 2 / e).
+
+    Within four roundings, as exact near 0 as elsewhere, in less than half the time of PyTorch's
+    tanh. Beyond ±40 it is ±1 in float64 too.
+    """
+    return x.clamp_(-40.0, 40.0).expm1_().reciprocal_().mul_(2.0).add_(1.0).reciprocal_()
 
 
 def logits_at(logits: RowLogits, part: slice, classes: Tensor) -> Tensor:
