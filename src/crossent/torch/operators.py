@@ -47,7 +47,7 @@ _OPTIONS = {
 }
 """Fields of `Options` with their types; names of outputs are one string, with commas between."""
 
-_TAGS = (torch.Tag.cudagraph_unsafe,)
+_TAGS = tuple(tag for tag in [getattr(torch.Tag, "cudagraph_unsafe", None)] if tag is not None)
 """With a filter, or `ignore_index` on a GPU, the host reads numbers of the device: so what is made
 into a CUDA graph stops before and goes on after."""
 
@@ -56,7 +56,7 @@ _CALL = ", ".join(
     f"{kind} {name}"
     for name, kind in {"input": "Tensor", **_OPTIONAL, **_OPTIONS, "needs": "bool[]"}.items()
 )
-_N_TENSORS, _N_CALL = len(TENSORS), len(TENSORS) + len(_OPTIONS) + 1
+_N_TENSORS = len(TENSORS)
 
 
 def compiled(call: Call, needs: Needs) -> LinearCrossEntropyResult:
