@@ -63,6 +63,8 @@ def no_error(like: Tensor) -> Tensor:
 class FilterSizes:
     """What the memory of a filter on a CPU depends on.
 
+    The library's own buffers are not counted: it may pack W for the product with all classes.
+
     Attributes
     ----------
     n_rows, n_features, n_classes : int
