@@ -157,11 +157,13 @@ def test_row_outputs_have_the_targets_shape(problem):
     X, y = given.input.reshape(2, 3, 4, 6), given.target.reshape(2, 3, 4)
 
     found = linear_cross_entropy(X, given.linear_weight, y, compute=COMPUTE, top_k=5)
-    single = linear_cross_entropy(X[0, 0, 0], given.linear_weight, y[0, 0, 0], top_k=5)
+    single = linear_cross_entropy(
+        X[0, 0, 0], given.linear_weight, y[0, 0, 0], compute=COMPUTE, top_k=5
+    )
 
     assert found.row_loss.shape == found.entropy.shape == (2, 3, 4)
     assert found.top_classes.shape == (2, 3, 4, 5)
-    assert single.loss.shape == ()
+    assert single.loss.shape == single.row_loss.shape == single.entropy.shape == ()
     assert torch.equal(single.top_classes, found.top_classes[0, 0, 0])
 
 

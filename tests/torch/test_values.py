@@ -162,6 +162,22 @@ def test_a_subset_of_classes_is_a_smaller_layer(problem):
         torch.testing.assert_close(ours, theirs, **TOLERANCE)
 
 
+@pytest.mark.parametrize("path", ["cpu-blocks", "cpu-held", "cpu-recompute", "reference"])
+def test_a_class_whose_place_in_the_subset_is_ignore_index_is_not_ignored(path):
+    generator = torch.Generator().manual_seed(4)
+    X = torch.randn(4, 3, dtype=torch.float64, generator=generator)
+    W = torch.randn(9, 3, dtype=torch.float64, generator=generator)
+    classes, y = torch.tensor([7, 3, 5]), torch.tensor([3, 1, 5, 7])  # 3 stands at place 1
+
+    rows = linear_cross_entropy(
+        X, W, y, classes=classes, ignore_index=1, reduction="none", path=path
+    )
+
+    expected = cross_entropy(X @ W[classes].T, torch.tensor([1, -1, 2, 0]), ignore_index=-1)
+    torch.testing.assert_close(rows.sum() / 3, expected, **TOLERANCE)
+    assert rows.tolist().count(0.0) == 1
+
+
 def test_more_dimensions_in_the_weight_follow_the_rows_as_in_pytorch():
     generator = torch.Generator().manual_seed(3)
     X = torch.randn(7, 4, generator=generator, dtype=torch.float64, requires_grad=True)

@@ -19,6 +19,10 @@ from crossent.torch.result import LinearCrossEntropyResult
 __all__ = ["Arguments", "as_call", "problem_of", "restored"]
 
 
+_NO_LABEL = -100
+"""Label of an ignored row where nothing else was asked for."""
+
+
 @dataclass(frozen=True)
 class Arguments:
     """The arguments as given, with the names of `linear_cross_entropy`.
@@ -170,11 +174,13 @@ def _only_classes(given: Arguments) -> Arguments:
         message = f"`classes` has shape {tuple(classes.shape)}; it must be (m,) with m > 0."
         raise InputError(message)
     number = _numbers_within(classes, q)
-    ignore = -100 if given.ignore_index is None else given.ignore_index
+    ignore = given.ignore_index
     bias, weight = given.linear_bias, given.weight
     target = given.target
     if not target.is_floating_point():
-        target = _renumbered("target", _as_indices("target", target), number, ignore)
+        ignored = _NO_LABEL if ignore is None else ignore
+        target = _renumbered("target", _as_indices("target", target), number, ignored)
+        ignore = None if ignore is None else _NO_LABEL  # a class may have the old number now
     elif target.shape[-1:] == (q,):
         target = target.index_select(-1, classes)
     chosen = given.chosen
@@ -188,6 +194,7 @@ def _only_classes(given: Arguments) -> Arguments:
         target=target,
         chosen=chosen,
         classes=classes,
+        ignore_index=ignore,
     )
 
 
@@ -224,7 +231,7 @@ def _renumbered(name: str, values: Tensor, number: Tensor, ignore: int | None) -
         where = ", ".join(map(str, place))
         message = f"`{name}`[{where}] is {int(values[place])}, which is not among `classes`."
         raise InputError(message)
-    return places.where(~absent, q).where(~kept, -100 if ignore is None else ignore)
+    return places.where(~absent, q).where(~kept, _NO_LABEL)
 
 
 def _as_indices(name: str, values: Tensor) -> Tensor:
@@ -351,7 +358,7 @@ def restored(
     for name in _PER_ROW:
         value = getattr(result, name)
         if value is not None:
-            fields[name] = value.reshape(*rows, *value.shape[1:])
+            fields[name] = value.reshape((*rows, *value.shape[1:]))
     if reduction == "none":
         fields["loss"] = result.loss.reshape(rows)
     top = fields.get("top_classes")
