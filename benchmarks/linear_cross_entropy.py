@@ -32,7 +32,8 @@ from benchmarks.linear_cross_entropy_table import write_tables
 from benchmarks.softmax_regression import machine
 from torch.nn.functional import linear_cross_entropy as pytorch_loss
 
-from crossent.torch import explain, linear_cross_entropy
+from crossent.torch import explain, linear_cross_entropy, products
+from crossent.torch.products import products_for
 
 RESULTS = Path(__file__).parent / "results" / "linear_cross_entropy.json"
 GPU_RESULTS = Path(__file__).parent / "results" / "linear_cross_entropy_gpu.json"
@@ -105,6 +106,19 @@ def elementwise_rates() -> dict[str, float]:
     return {name: t["best_s"] / 50 / x.numel() for name, t in times.items()}
 
 
+def by_torch(call: Call) -> Call:
+    """The call with `torch.mm` for its products, whatever the processor."""
+
+    def measured() -> None:
+        before, products._is_faster = products._is_faster, lambda: False
+        try:
+            call()
+        finally:
+            products._is_faster = before
+
+    return measured
+
+
 def speed(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
     n, d, q = shape
     X, W, y = problem(n, d, q)
@@ -112,6 +126,7 @@ def speed(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
     calls = {
         **yardstick(n, d, q, X, W),
         "crossent": step(linear_cross_entropy, X, W, y),
+        "crossent by torch.mm": by_torch(step(linear_cross_entropy, X, W, y)),
         "crossent, low memory": step(linear_cross_entropy, X, W, y, path="cpu-recompute"),
         "PyTorch, plain": step(pytorch_loss, X, W, y),
         "PyTorch, chunked": step(pytorch_loss, X, W, y, options=options),
@@ -129,6 +144,8 @@ def speed(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
         "limit_s": limit,
         "share_of_limit": limit / ours,
         "share_of_limit_with_exp2": strict / ours,
+        "share_by_torch": limit / times["crossent by torch.mm"]["best_s"],
+        "products_by": products_for(torch.float32).name,
         "times_chunked": times["PyTorch, chunked"]["best_s"] / ours,
         "plan": {"path": plan.path, "blocks": plan.blocks, "predicted_s": plan.predicted_seconds},
     }

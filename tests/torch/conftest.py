@@ -99,6 +99,23 @@ def make_problem(
     return Problem(*layer, y, options)
 
 
+@pytest.fixture(autouse=True)
+def _products_of_torch(request, monkeypatch):
+    """Plans that are the same on every processor: oneDNN only where a test asks for it."""
+    if "onednn" not in request.fixturenames:
+        monkeypatch.setattr("crossent.torch.products._is_faster", lambda: False)
+
+
+@pytest.fixture
+def onednn(monkeypatch):
+    """Products of float32 by oneDNN, whatever the processor."""
+    from crossent.torch import products
+
+    if not products._answers():
+        pytest.skip("this PyTorch does not have oneDNN's operator")
+    monkeypatch.setattr("crossent.torch.products._is_faster", lambda: True)
+
+
 @pytest.fixture
 def problem():
     """The function that makes problems."""

@@ -25,6 +25,9 @@ LEAST_SPARE_BYTES = 2**18
 """A dozen operations on a smaller tile take less time than the calls around them."""
 LEAST_FUSED_ROWS = 48
 """With fewer rows at a time the products wait for W, and a fourth product costs less."""
+WIDE_FEATURES = 128
+"""From here on twice as many rows, where products make results: they are so fast that the way of ∂W
+to memory and back is what takes time. With fewer features it is the exponentials."""
 MOST_ROWS = 512
 """More rows at a time gain nothing: W is read seldom enough."""
 ROW_UNIT = 16
@@ -47,6 +50,8 @@ class Sizes:
     spare_tiles: int = 0
     """Tiles of each thread beside the block of rows: 1 where an option needs the logits and their
     exponentials at the same time, 2 where gradients are made of logits that are kept."""
+    makes_results: bool = False
+    """Whether products are made beside the memory that they go to; see `products.Products`."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,22 @@ def budget_of(sizes: Sizes, wanted: int | None) -> int:
 def _classes_for(rows: int, sizes: Sizes, threads: int, tile: int = TILE_BYTES) -> int:
     """Classes of a block: a tile fits the cache, and every thread has as many blocks."""
     most = max(16, min(4096, tile // (sizes.item * max(rows, 1))))
+    if sizes.makes_results:
+        most = max(16, min(most, 2 * tile // (sizes.item * (sizes.n_features + rows))))
     count = math.ceil(sizes.n_classes / most)
     count = max(1, math.ceil(count / threads)) * threads
     return max(1, min(sizes.n_classes, 16 * math.ceil(sizes.n_classes / count / 16)))
+
+
+def _result_numbers(rows: int, classes: int, sizes: Sizes) -> int:
+    """What a thread's products hold beside the memory that they go to, at their highest.
+
+    ∂W of a block of classes, and the tile that it is made of, turned; or the rows' products with W.
+    The tile of logits is smaller.
+    """
+    if not sizes.makes_results:
+        return 0
+    return max(classes * (sizes.n_features + rows), rows * sizes.n_features)
 
 
 def _fused_bytes(rows: int, sizes: Sizes, threads: int, tile: int) -> int:
@@ -92,17 +110,23 @@ def _fused_bytes(rows: int, sizes: Sizes, threads: int, tile: int) -> int:
     classes = _classes_for(rows, sizes, threads, tile)
     numbers = rows * sizes.n_classes + (threads + 3) * rows * sizes.n_features
     numbers += sizes.spare_tiles * threads * rows * classes
+    numbers += threads * _result_numbers(rows, classes, sizes)
     if sizes.converts:
         numbers += threads * classes * sizes.n_features + sizes.n_classes * sizes.n_features
     return numbers * sizes.item
 
 
 def _tile_bytes(sizes: Sizes, budget: int, threads: int) -> int:
-    """A tile's size: beside spare tiles there must be room for rows, but not by tiny tiles."""
+    """A tile's size: beside what else is as large there must be room for rows.
+
+    But not by tiny tiles. Where products make results, larger ones spare passes over these.
+    """
+    if sizes.makes_results:
+        share = budget // (13 * threads * (1 + sizes.spare_tiles))
+        return max(LEAST_SPARE_BYTES, min(4 * TILE_BYTES, share))
     if sizes.spare_tiles == 0:
         return TILE_BYTES
-    share = budget // (6 * sizes.spare_tiles * threads)
-    return max(LEAST_SPARE_BYTES, min(TILE_BYTES, share))
+    return max(LEAST_SPARE_BYTES, min(TILE_BYTES, budget // (6 * sizes.spare_tiles * threads)))
 
 
 def fused_blocks(sizes: Sizes, wanted: int | None) -> Blocks | None:
@@ -116,10 +140,12 @@ def fused_blocks(sizes: Sizes, wanted: int | None) -> Blocks | None:
         rows = int(min(most, max(0.0, budget - fixed) // per_row))
         while rows > 0 and _fused_bytes(rows, sizes, threads, tile) > budget:
             rows -= 1
-        if rows >= min(LEAST_FUSED_ROWS, most):
+        waits = sizes.makes_results and sizes.n_features >= WIDE_FEATURES
+        if rows >= min(LEAST_FUSED_ROWS * (1 + waits), most):
             rows = rows - rows % 16 if 16 < rows < most else rows
             classes = _classes_for(rows, sizes, threads, tile)
-            return Blocks(rows, classes, threads, _fused_bytes(rows, sizes, threads, tile))
+            size = _fused_bytes(rows, sizes, threads, tile)
+            return Blocks(rows, classes, threads, size)
     return None
 
 
@@ -135,12 +161,16 @@ def held_blocks(sizes: Sizes, wanted: int | None) -> Blocks | None:
 
 
 def _recompute_bytes(rows: int, classes: int, sizes: Sizes, threads: int) -> int:
-    """Two tiles and a scaled block of rows for each thread, and sums of all but the first."""
+    """Two tiles and a scaled block of rows for each thread, and sums of all but the first.
+
+    In half precision W and ∂W of a block of classes for each thread, and X and ∂X in float32.
+    """
     numbers = threads * (2 * rows * classes + rows * sizes.n_features)
+    numbers += threads * _result_numbers(rows, classes, sizes)
     numbers += (threads - 1) * sizes.n_rows * sizes.n_features
     if sizes.converts:
         numbers += threads * 2 * classes * sizes.n_features
-        numbers += sizes.n_rows * sizes.n_features
+        numbers += 2 * sizes.n_rows * sizes.n_features
     return numbers * sizes.item
 
 

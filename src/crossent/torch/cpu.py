@@ -29,6 +29,7 @@ from crossent.torch.engine import (
 from crossent.torch.gradient_tiles import BlockRows, GradientTiles, HeldRows
 from crossent.torch.gradients import LinearSums, Visit, recomputed
 from crossent.torch.memory import empty
+from crossent.torch.products import products_for
 from crossent.torch.sweep import AllRows, all_rows, scratch, swept
 from crossent.torch.threads import led, over
 from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
@@ -49,6 +50,7 @@ def sizes_of(logits: RowLogits, threads: int, questions: Questions | None = None
         converts=logits.input.dtype != kind,
         threads=threads,
         spare_tiles=2 if questions is not None and keeps_logits(logits, questions) else spare,
+        makes_results=logits.weight is not None and products_for(kind).makes_results,
     )
 
 

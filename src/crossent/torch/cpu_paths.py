@@ -8,12 +8,14 @@ from crossent.torch.cpu_steps import block_steps, held_steps, item_of, recompute
 from crossent.torch.engine import Engine
 from crossent.torch.machine import Tile, rates_of, seconds_of
 from crossent.torch.path import Cost, Path, Step
+from crossent.torch.products import products_for
 
 __all__ = ["CPU_BLOCKS", "CPU_HELD", "CPU_RECOMPUTE"]
 
 
 def _cpu_sizes(problem: Problem) -> Sizes:
     options = problem.options
+    kind = torch.float64 if problem.dtype == "float64" else torch.float32
     capped = options.logit_softcap is not None
     spare = int(capped or "entropy" in options.compute)
     keeps_logits = problem.has_targets or (capped and options.label_smoothing > 0.0)
@@ -25,6 +27,7 @@ def _cpu_sizes(problem: Problem) -> Sizes:
         converts=problem.dtype in ("bfloat16", "float16"),
         threads=torch.get_num_threads(),
         spare_tiles=2 if keeps_logits else spare,
+        makes_results=problem.n_features > 0 and products_for(kind).makes_results,
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from crossent.torch.path import Step
+from crossent.torch.products import products_for
 from crossent.torch.threads import in_threads, led
 
 __all__ = ["Rates", "Tile", "exponentiate", "rates_of", "seconds_of"]
@@ -102,10 +103,12 @@ def _tile_rates(tile: Tile, touch: Touch) -> tuple[float, float]:
     tiles = torch.zeros((own, rows, classes), dtype=dtype)
     of_x, of_w = (torch.zeros((own, size, width), dtype=dtype) for size in (rows, classes))
 
+    library, shift = products_for(dtype), torch.zeros((rows, 1), dtype=dtype)
+
     def multiply(i: int) -> None:
-        tiles[i].addmm_(x, w.T)
-        of_x[i].addmm_(tiles[i], w)
-        of_w[i].addmm_(tiles[i].T, x)
+        library.shifted(tiles[i], x, w, 1.0, None, shift)
+        library.add(of_x[i], tiles[i], w)
+        library.add(of_w[i], tiles[i].T, x)
 
     logits = float(own) * rows * classes
     products = _best(multiply, tile.threads)

@@ -152,7 +152,7 @@ class RowSweep:
         if self.slopes:
             kept.mul_(tiles.slope(t, t, self.shift))
         if self.sums is not None and weight is not None:
-            self.sums[thread].addmm_(kept, weight)
+            tiles.products.add(self.sums[thread], kept, weight)
 
     def _read(self, t: Tensor, chunk: int) -> None:
         """What is wanted of the logits themselves."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from crossent.torch.blocks import Blocks
 from crossent.torch.engine import RowLogits, known
+from crossent.torch.products import products_for
 
 __all__ = [
     "LOG2_E",
@@ -44,6 +45,8 @@ class Tiles:
         Of the arithmetic.
     chunks : list of (int, int)
         First and last-plus-one class of each block.
+    products : Products
+        Who multiplies.
     """
 
     def __init__(self, logits: RowLogits, blocks: Blocks) -> None:
@@ -51,6 +54,7 @@ class Tiles:
         self.blocks = blocks
         self.dtype = arithmetic_of(logits.input.dtype)
         self.chunks = blocks.chunks(logits.n_classes)
+        self.products = products_for(self.dtype)
         self.scale = LOG2_E / logits.temperature
         weight = logits.weight
         self.converts = weight is not None and weight.dtype != self.dtype
@@ -113,15 +117,12 @@ class Tiles:
         bias = None if self.bias is None else self.bias[start:stop]
         if self.logits.softcap is not None:
             self._fill_capped(out, x, weight, bias, (start, stop), shift)
-            return
-        if bias is None:
-            out.copy_(shift.neg().expand_as(out))
+        elif weight is not None:
+            self.products.shifted(out, x, weight, self.scale, bias, shift)
         else:
-            torch.sub(bias, shift, out=out)
-        if weight is None:
-            out.add_(x[:, start:stop], alpha=self.scale)
-        else:
-            out.addmm_(x, weight.T, alpha=self.scale)
+            torch.add(-shift, x[:, start:stop], alpha=self.scale, out=out)
+            if bias is not None:
+                out.add_(bias)
 
     def _fill_capped(
         self,
@@ -139,10 +140,8 @@ class Tiles:
             excluded = out == -math.inf
             if bias is not None:
                 out.add_(bias)
-        elif bias is None:
-            out.addmm_(x, weight.T, beta=0.0, alpha=self.factor)
         else:
-            torch.addmm(bias, x, weight.T, alpha=self.factor, out=out)
+            self.products.shifted(out, x, weight, self.factor, bias, None)
         _tanh_of_half_(out)
         torch.add(-shift, out, alpha=cap * self.scale, out=out)
         if excluded is not None:
