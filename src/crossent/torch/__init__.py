@@ -17,6 +17,7 @@ How the parts fit, for those who add a path::
     engine.py      the seam: an Engine computes statistics, gradients, or both in one go
     cpu.py         the engine for CPUs: blocks.py sizes, row_starts.py labels, tiles.py logits,
                    sweep.py sums over classes, gradient_tiles.py and gradients.py products,
+                   narrow.py those of half precision,
                    products.py who multiplies, threads.py who does what, memory.py where
     cuda.py        the engines for GPUs: cuda_blocks.py sizes, cuda_statistics.py sums over classes,
                    cuda_numbers.py and cuda_products.py gradients, kernels in kernels/triton_*.py

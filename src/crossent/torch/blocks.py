@@ -78,10 +78,16 @@ class Blocks:
 
 
 def budget_of(sizes: Sizes, wanted: int | None) -> int:
-    """Bytes to use: what is wanted, else a tenth of the logits."""
+    """Bytes to use: what is wanted, else a tenth of the logits, and enough where that is little."""
     if wanted is not None:
         return wanted
-    return max(sizes.n_rows * sizes.n_classes * sizes.item // 10, FREE_BYTES)
+    least = FREE_BYTES + _widened_numbers(sizes) * sizes.item
+    return max(sizes.n_rows * sizes.n_classes * sizes.item // 10, least)
+
+
+def _widened_numbers(sizes: Sizes) -> int:
+    """In half precision X and ∂X in the arithmetic, where blocks of classes come one by one."""
+    return 2 * sizes.n_rows * sizes.n_features if sizes.converts else 0
 
 
 def _classes_for(rows: int, sizes: Sizes, threads: int, tile: int = TILE_BYTES) -> int:
@@ -170,8 +176,7 @@ def _recompute_bytes(rows: int, classes: int, sizes: Sizes, threads: int) -> int
     numbers += (threads - 1) * sizes.n_rows * sizes.n_features
     if sizes.converts:
         numbers += threads * 2 * classes * sizes.n_features
-        numbers += 2 * sizes.n_rows * sizes.n_features
-    return numbers * sizes.item
+    return (numbers + _widened_numbers(sizes)) * sizes.item
 
 
 def recompute_blocks(sizes: Sizes, wanted: int | None) -> Blocks | None:

@@ -17,6 +17,7 @@ from crossent.torch.gradient_tiles import (
     coefficients_of_rows,
 )
 from crossent.torch.memory import empty
+from crossent.torch.narrow import NarrowWeight, along_rows
 from crossent.torch.row_starts import Positions, pieces
 from crossent.torch.threads import in_threads
 from crossent.torch.tiles import Tiles, slope_at
@@ -36,14 +37,17 @@ class LinearSums:
         Of logits with a weight.
     needs : Needs
         Which of the three are wanted.
+    narrow : NarrowWeight or None
+        Makes ∂W instead, where all rows come to each block of classes.
     """
 
-    def __init__(self, tiles: Tiles, needs: Needs) -> None:
-        self.tiles, self.needs = tiles, needs
+    def __init__(self, tiles: Tiles, needs: Needs, narrow: NarrowWeight | None = None) -> None:
+        self.tiles, self.narrow = tiles, narrow
+        self.needs = needs if narrow is None else needs._replace(weight=False)
         n, d = tiles.logits.input.shape
         q = tiles.logits.n_classes
         self.input = empty((n if needs.input else 0, d), tiles.dtype)
-        self.weight = empty((q if needs.weight else 0, d), tiles.dtype)
+        self.weight = empty((q if self.needs.weight else 0, d), tiles.dtype)
         self.bias = torch.zeros(q if needs.bias else 0, dtype=tiles.dtype)
         self.written = False
 
@@ -65,13 +69,14 @@ class LinearSums:
         if not (needs.weight or needs.bias):
             return None
         scaled, beta = x * v[:, None] if needs.weight else x, float(self.written)
+        products = self.tiles.products
         self.written = True
 
         def visit(chunk: int, thread: int) -> None:
             start, stop = chunks[chunk]
             tile = store(chunk, thread)
             if needs.weight:
-                self.weight[start:stop].addmm_(tile.T, scaled, beta=beta)
+                products.add(self.weight[start:stop], tile.T, scaled, beta)
             if needs.bias:
                 self.bias[start:stop].addmv_(tile.T, v)
 
@@ -98,10 +103,7 @@ class LinearSums:
             self.input.addr_(r, direction.to(r.dtype), alpha=-1.0)
         u = u.to(r.dtype)
         if self.needs.weight:
-            along = torch.zeros(self.weight.shape[1], dtype=r.dtype)
-            for part in pieces(*tiles.logits.input.shape):
-                along.addmv_(tiles.rows(part).T, r[part])
-            self.weight.addr_(u, along, alpha=-1.0)
+            self.weight.addr_(u, along_rows(tiles, r), alpha=-1.0)
         if self.needs.bias:
             self.bias.sub_(u * r.sum())
 
@@ -125,13 +127,14 @@ class LinearSums:
 
     def finished(self) -> Gradients:
         """The gradients, in the dtypes of X, W and b."""
-        logits = self.tiles.logits
-        weight = known(logits.weight)
+        logits, narrow = self.tiles.logits, self.narrow
+        kind = known(logits.weight).dtype
         if not self.written:
             self.weight.zero_()
+        weight = self.weight.to(kind) if self.needs.weight else None
         return Gradients(
             self.input.to(logits.input.dtype) if self.needs.input else None,
-            self.weight.to(weight.dtype) if self.needs.weight else None,
+            weight if narrow is None else narrow.total,
             self.bias.to(known(logits.bias).dtype) if self.needs.bias else None,
         )
 
@@ -152,7 +155,7 @@ class LinearSums:
         products : sequence of sequence of Tensor, shape (rows, d)
             For each thread and block: what to add ∂/∂s times W to. Not used where ∂X is not wanted.
         """
-        tiles, needs, first = self.tiles, self.needs, not self.written
+        tiles, needs, first, narrow = self.tiles, self.needs, not self.written, self.narrow
         threads = tiles.blocks.threads
         reads_weight = needs.input or any(block.held is None for block in blocks)
 
@@ -160,15 +163,19 @@ class LinearSums:
             for chunk in range(thread, len(tiles.chunks), threads):
                 start, stop = tiles.chunks[chunk]
                 weight = tiles.weight(chunk, thread) if reads_weight else None
+                total = self.weight[start:stop]
+                total = total if narrow is None else narrow.sums(chunk, thread)
                 for place, block in enumerate(blocks):
                     tile = maker.make(block, weight, chunk, thread)
                     if needs.input:
-                        products[thread][place].addmm_(tile, known(weight))
-                    if needs.weight:
+                        tiles.products.add(products[thread][place], tile, known(weight))
+                    if needs.weight or narrow is not None:
                         beta = 0.0 if first and place == 0 else 1.0
-                        self.weight[start:stop].addmm_(tile.T, block.x, beta=beta)
+                        tiles.products.add(total, tile.T, block.x, beta)
                     if needs.bias:
                         self.bias[start:stop].add_(tile.sum(dim=0))
+                if narrow is not None:
+                    narrow.finish(chunk, thread)
 
         in_threads(visit_all, threads)
         self.written = True
@@ -202,7 +209,8 @@ def recomputed(
     ]
     if tiles.logits.weight is None:
         return Gradients(_of_given(tiles, coefficients, maker, blocks, parts), None, None)
-    sums = LinearSums(tiles, needs)
+    by_chunks = tiles.converts and needs.weight
+    sums = LinearSums(tiles, needs, NarrowWeight(tiles, coefficients) if by_chunks else None)
     n, d = tiles.logits.input.shape
     rest = (max(tiles.blocks.threads - 1, 0), n if needs.input else 0, d)
     inputs = [sums.input.zero_(), *torch.zeros(rest, dtype=tiles.dtype)]

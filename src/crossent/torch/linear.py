@@ -117,7 +117,7 @@ def linear_cross_entropy(
         row. The loss stays exact; the result says by how much gradients may be off.
     max_workspace_bytes : int, optional
         Memory beside inputs, outputs and gradients; a tenth of the logits if not given, and
-        4 MiB at least.
+        4 MiB at least, in half precision beside the input and its gradient in float32.
     path : str, optional
         Name of a path to take, see `explain`; the first that serves if not given.
 
