@@ -56,6 +56,8 @@ def test_both_libraries_add_a_product_of_turned_matrices_too(shape, beta):
             out = before.clone()
             library.add(out, a, b, beta)
             torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-4)
+            alone = library.made(a, b).double() + (1.0 if beta else 0.0)
+            torch.testing.assert_close(alone, expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.usefixtures("onednn")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from crossent.torch.engine import AtClasses, Gradients, Needs, RowLogits, known
+from crossent.torch.products import products_for
 
 __all__ = ["LinearGradients", "RankOne", "split_in_two", "wide_product", "wide_vector_product"]
 
@@ -22,10 +23,11 @@ class RankOne(NamedTuple):
 
 def wide_product(a: Tensor, b: Tensor) -> Tensor:
     """A B; of half precision in float32, without rounding in between."""
+    if a.device.type == "cpu":
+        wide = torch.promote_types(a.dtype, torch.float32)
+        return products_for(wide).made(a.to(wide), b.to(wide))
     if a.dtype not in (torch.bfloat16, torch.float16):
         return a @ b
-    if a.device.type == "cpu":
-        return a.float() @ b.float()
     return torch.mm(a, b, out_dtype=torch.float32)
 
 

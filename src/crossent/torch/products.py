@@ -45,6 +45,9 @@ class Products(Protocol):
     def add(self, out: Tensor, a: Tensor, b: Tensor, beta: float = 1.0) -> None:
         """Write beta · out + a b into `out`; beta 0 or 1."""
 
+    def made(self, a: Tensor, b: Tensor) -> Tensor:
+        """The product a b in new memory."""
+
 
 class _Torch:
     """By `torch.mm` and its kin."""
@@ -76,6 +79,10 @@ class _Torch:
     def add(self, out: Tensor, a: Tensor, b: Tensor, beta: float = 1.0) -> None:
         """One call."""
         out.addmm_(a, b, beta=beta)
+
+    def made(self, a: Tensor, b: Tensor) -> Tensor:
+        """By `torch.mm`."""
+        return torch.mm(a, b)
 
 
 class _OneDnn:
@@ -119,6 +126,11 @@ class _OneDnn:
             out.copy_(_product(a, b.T))
         else:
             out.add_(_product(a, b.T))
+
+    def made(self, a: Tensor, b: Tensor) -> Tensor:
+        """The product alone."""
+        empty = 0 in a.shape or 0 in b.shape
+        return TORCH.made(a, b) if empty else _product(a, b.T)
 
 
 TORCH = _Torch()
