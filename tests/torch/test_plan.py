@@ -94,7 +94,8 @@ def test_blocks_fit_their_budget_and_cover_everything(blocks_of, threads, budget
         blocks = blocks_of(sizes, budget)
         if blocks is None:
             continue
-        assert blocks.bytes <= (budget or max(n * q * 4 // 10, 2**22))
+        widened = 2 * n * d * 4 * converts  # X and ∂X in float32, whatever the blocks
+        assert blocks.bytes <= (budget or max(n * q * 4 // 10, 2**22 + widened))
         assert blocks.threads <= threads
         rows, chunks = blocks.row_blocks(n), blocks.chunks(q)
         assert rows[0].start == 0
@@ -391,22 +392,23 @@ def test_a_trial_divides_what_was_done_by_its_time():
     assert rates == DeviceRates(2.0 * 8 * 16 * 24 / 0.5, 2e6 / 1.0)
 
 
-def test_rates_of_a_processor_are_those_of_its_operations():
-    tile = Tile(64, 512, 64, 4, 1)
-    a, b, c = torch.zeros(64, 64), torch.zeros(64, 512), torch.zeros(64, 512)
+def test_rates_of_a_processor_are_those_of_its_operations(monkeypatch):
+    """The clock is not asked: each trial takes a second here, whatever runs beside this test."""
+    tried = []
 
-    def product():
-        for _ in range(20):
-            torch.mm(a, b, out=c)
+    def second(operation, threads):
+        operation(threads - 1)
+        tried.append(operation)
+        return 1.0
 
-    rates = rates_of(tile)
-    by_hand = 20 * 2.0 * 64 * 64 * 512 / min(timed(product) for _ in range(20))
+    monkeypatch.setattr("crossent.torch.machine._best", second)
+    rates = rates_of(Tile(64, 511, 37, 4, 3))
 
-    # Other programs may take the processor from either.
-    assert by_hand / 30 < rates.operations < 30 * by_hand
-    assert rates.logits > 1e6
-    assert rates.bytes > 1e8
-    assert 0 <= rates.new_byte_seconds < 1e-7
+    assert len(tried) == 2
+    assert rates.operations == 3 * 2.0 * 3 * 64 * 511 * 37
+    assert rates.logits == 3 * 64 * 511
+    assert rates.bytes > 0
+    assert rates.new_byte_seconds >= 0
 
 
 def test_the_fixed_cost_grows_with_the_blocks_of_rows(monkeypatch):
@@ -426,12 +428,6 @@ def test_the_fixed_cost_grows_with_the_blocks_of_rows(monkeypatch):
     # One row takes 3 ms, four blocks of three rows 14 ms: each block after the first 11 / 3 ms.
     assert one == pytest.approx(3e-3)
     assert five == pytest.approx(3e-3 + 4 * 11e-3 / 3)
-
-
-def timed(operation):
-    start = time.perf_counter()
-    operation()
-    return time.perf_counter() - start
 
 
 @pytest.mark.parametrize(
@@ -463,10 +459,15 @@ def test_every_path_on_cpus_predicts_the_time_of_its_steps(monkeypatch, options,
     assert "traffic: " in str(plan)
 
 
-def test_a_prediction_takes_little_time_itself(layer):
-    taken = [timed(lambda: explain(*layer)) for _ in range(3)]
+def test_what_was_tried_once_is_not_tried_again(layer, monkeypatch):
+    first = explain(*layer).predicted_seconds
 
-    assert min(taken) < 0.05
+    def again(*_):
+        raise AssertionError
+
+    for name in ("_best", "_least"):
+        monkeypatch.setattr(f"crossent.torch.machine.{name}", again)
+    assert explain(*layer).predicted_seconds == first
 
 
 def test_in_the_interpreter_no_time_is_predicted():
