@@ -3,7 +3,6 @@
 import ctypes
 import itertools
 import re
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,10 +86,13 @@ def test_a_device_without_an_engine_is_served_by_the_definition():
 @pytest.mark.parametrize("threads", [1, 2, 16])
 @pytest.mark.parametrize("budget", [None, 10**5, 3 * 10**6, 10**8, 10**10])
 @pytest.mark.parametrize("converts", [False, True])
-@pytest.mark.parametrize("spare", [0, 2])
-def test_blocks_fit_their_budget_and_cover_everything(blocks_of, threads, budget, converts, spare):
-    for n, d, q in ((1, 1, 1), (100, 8, 17), (2048, 512, 50257), (100000, 64, 1000)):
-        sizes = Sizes(n, d, q, item=4, converts=converts, threads=threads, spare_tiles=spare)
+@pytest.mark.parametrize(("spare", "results"), [(0, False), (2, False), (0, True), (2, True)])
+def test_blocks_fit_their_budget_and_cover_everything(
+    blocks_of, threads, budget, converts, spare, results
+):
+    shapes = ((1, 1, 1), (100, 8, 17), (2048, 512, 50257), (100000, 64, 1000), (20000, 300, 17))
+    for n, d, q in shapes:
+        sizes = Sizes(n, d, q, 4, converts, threads, spare_tiles=spare, makes_results=results)
         blocks = blocks_of(sizes, budget)
         if blocks is None:
             continue

@@ -15,6 +15,7 @@ __all__ = [
     "least_bytes",
     "needed_blocks",
     "recompute_blocks",
+    "spare_tiles",
 ]
 
 TILE_BYTES = 2**20
@@ -48,8 +49,7 @@ class Sizes:
     """Input in half precision, of which blocks are converted, and ∂W summed in float32."""
     threads: int
     spare_tiles: int = 0
-    """Tiles of each thread beside the block of rows: 1 where an option needs the logits and their
-    exponentials at the same time, 2 where gradients are made of logits that are kept."""
+    """Tiles of each thread beside the block of rows; see `spare_tiles`."""
     makes_results: bool = False
     """Whether products are made beside the memory that they go to; see `products.Products`."""
 
@@ -75,6 +75,15 @@ class Blocks:
         units = math.ceil(n_rows / unit)
         bounds = [min(units * i // count * unit, n_rows) for i in range(count + 1)]
         return [slice(a, b) for a, b in itertools.pairwise(bounds)]
+
+
+def spare_tiles(*, capped: bool, entropy: bool, keeps_logits: bool) -> int:
+    """Tiles of each thread that a call has beside its block of rows.
+
+    With a cap the logits and their exponentials are there at the same time; for the entropy their
+    products too. Where logits are kept, two of which gradients are made, and products of logits.
+    """
+    return 3 if keeps_logits else 2 if entropy else int(capped)
 
 
 def budget_of(sizes: Sizes, wanted: int | None) -> int:

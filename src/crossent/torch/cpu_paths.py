@@ -2,7 +2,14 @@
 
 import torch
 
-from crossent.torch.blocks import Blocks, Sizes, fused_blocks, held_blocks, needed_blocks
+from crossent.torch.blocks import (
+    Blocks,
+    Sizes,
+    fused_blocks,
+    held_blocks,
+    needed_blocks,
+    spare_tiles,
+)
 from crossent.torch.call import Problem
 from crossent.torch.cpu_steps import block_steps, held_steps, item_of, recompute_steps
 from crossent.torch.engine import Engine
@@ -17,8 +24,8 @@ def _cpu_sizes(problem: Problem) -> Sizes:
     options = problem.options
     kind = torch.float64 if problem.dtype == "float64" else torch.float32
     capped = options.logit_softcap is not None
-    spare = int(capped or "entropy" in options.compute)
     keeps_logits = problem.has_targets or (capped and options.label_smoothing > 0.0)
+    entropy = "entropy" in options.compute
     return Sizes(
         n_rows=problem.n_rows,
         n_features=problem.n_features,
@@ -26,7 +33,7 @@ def _cpu_sizes(problem: Problem) -> Sizes:
         item=8 if problem.dtype == "float64" else 4,
         converts=problem.dtype in ("bfloat16", "float16"),
         threads=torch.get_num_threads(),
-        spare_tiles=2 if keeps_logits else spare,
+        spare_tiles=spare_tiles(capped=capped, entropy=entropy, keeps_logits=keeps_logits),
         makes_results=problem.n_features > 0 and products_for(kind).makes_results,
     )
 
