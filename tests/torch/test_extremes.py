@@ -52,6 +52,23 @@ def test_a_hopeless_label_costs_what_it_is_below_the_best_class(path, away):
 
 
 @every_engine
+@pytest.mark.parametrize("weight", [1e-15, 1e-30])
+def test_a_hopeless_label_of_hardly_any_weight_keeps_its_digits(path, weight):
+    """60 nats below, a row's scale is weight · e⁻⁶⁰: below float32's 1e-38, its gradient not."""
+    X, W = layer(0.0, -60.0, -3.0)
+    weights, p = torch.tensor([weight], dtype=torch.float64), 1.0 / (1.0 + math.exp(-3.0))
+
+    loss = linear_cross_entropy(
+        X, W, torch.tensor([1]), sample_weight=weights, reduction="sum", path=path
+    )
+    loss.backward()
+
+    exact = [weight * share for share in (p, -1.0, 1.0 - p)]
+    assert W.grad[:, 0].tolist() == pytest.approx(exact, rel=4e-6, abs=0.0)
+    assert X.grad.item() == pytest.approx(60.0 * exact[0] + 57.0 * exact[2], rel=4e-6, abs=0.0)
+
+
+@every_engine
 def test_no_probability_is_above_one_and_no_entropy_below_zero(path):
     """Both are differences of rounded logits here, whose true values are −2e-9 and 4e-8."""
     X, W = layer(40.0, 20.0, -300.0)

@@ -11,12 +11,19 @@ still three products. `statistics_and_held` keeps the logits of all rows for the
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from crossent.errors import InputError
-from crossent.torch.blocks import Sizes, fused_blocks, held_blocks, needed_blocks
+from crossent.torch.blocks import (
+    Sizes,
+    fused_blocks,
+    held_blocks,
+    needed_blocks,
+    spare_tiles,
+)
 from crossent.torch.engine import (
     Coefficients,
     Gradients,
@@ -30,7 +37,7 @@ from crossent.torch.gradient_tiles import BlockRows, GradientTiles, HeldRows
 from crossent.torch.gradients import LinearSums, Visit, recomputed
 from crossent.torch.memory import empty
 from crossent.torch.products import products_for
-from crossent.torch.sweep import AllRows, all_rows, scratch, swept
+from crossent.torch.sweep import AllRows, RowSweep, all_rows, scratch, swept
 from crossent.torch.threads import led, over
 from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
 
@@ -39,9 +46,12 @@ __all__ = ["CPU_ENGINE", "CpuEngine", "CpuHeld", "keeps_logits", "sizes_of"]
 
 def sizes_of(logits: RowLogits, threads: int, questions: Questions | None = None) -> Sizes:
     """What the memory of these logits' products depends on."""
-    entropy = questions is not None and questions.entropy
     kind = arithmetic_of(logits.input.dtype)
-    spare = int(entropy or logits.softcap is not None)
+    spare = spare_tiles(
+        capped=logits.softcap is not None,
+        entropy=questions is not None and questions.entropy,
+        keeps_logits=questions is not None and keeps_logits(logits, questions),
+    )
     return Sizes(
         n_rows=logits.input.shape[0],
         n_features=logits.input.shape[1] if logits.weight is not None else 0,
@@ -49,7 +59,7 @@ def sizes_of(logits: RowLogits, threads: int, questions: Questions | None = None
         item=8 if kind == torch.float64 else 4,
         converts=logits.input.dtype != kind,
         threads=threads,
-        spare_tiles=2 if questions is not None and keeps_logits(logits, questions) else spare,
+        spare_tiles=spare,
         makes_results=logits.weight is not None and products_for(kind).makes_results,
     )
 
@@ -231,25 +241,25 @@ class _Fused:
         products = self._products(part.stop - part.start) if self.needs.input else None
         store = _side_by_side(tiles, self.memory, part, tiles.blocks.rows)
         spare = store if self.spare is None else scratch(tiles, self.spare, part)
-        sweep = swept(
-            self.rows,
-            number,
-            store,
-            spare,
-            sums=products,
-            keeps="exponentials",
-            before=self.pending,
+        sweep_with = partial(
+            swept, self.rows, number, store, spare, sums=products, keeps="exponentials"
         )
+        sweep = sweep_with(before=self.pending)
         found = sweep.statistics()
         coefficients = self.coefficients_of(found, part)
-        scale = coefficients.softmax * torch.exp(
-            sweep.shift[:, 0].double() / LOG2_E - coefficients.log_partition
-        )
-        scale = scale / tiles.logits.temperature
+        scale = self._scale(sweep, coefficients)
+        if sweep.vanishes(scale):
+            sweep = sweep_with(largest=True)
+            scale = self._scale(sweep, coefficients)
         if products is not None:
             self.sums.add_input(part, scale, products)
         self.pending = self.sums.adds_classes(sweep.x, store, scale)
         return found, coefficients
+
+    def _scale(self, sweep: RowSweep, coefficients: Coefficients) -> Tensor:
+        """What exponentials times this are the gradient of the logits; shape (rows,)."""
+        away = sweep.shift[:, 0].double() / LOG2_E - coefficients.log_partition
+        return coefficients.softmax * torch.exp(away) / self.tiles.logits.temperature
 
     def _from_logits(self, number: int) -> tuple[Statistics, Coefficients]:
         """The gradient is made of the block's logits, tile by tile."""

@@ -25,6 +25,8 @@ Keeps = Literal["exponentials", "logits"] | None
 
 _LARGEST_SUM = 2.0**100
 """Above, products of exponentials could overflow in float32 (largest number 2¹²⁸)."""
+_ROOM = 2.0**32
+"""What a row's scale may be multiplied by, as by a row of X, and not leave the normal numbers."""
 _SMALLEST_LOG2 = -2000.0
 """2 to this power is 0 in every dtype; stands for −∞ where that would be multiplied by 0."""
 
@@ -180,6 +182,12 @@ class RowSweep:
         vanished = self.over_classes < 1.0 / _LARGEST_SUM
         return not bool(vanished.logical_and_(~anchored).any())
 
+    def vanishes(self, scale: Tensor) -> bool:
+        """Whether a row's scale is so small, since its exponentials are large, that digits go."""
+        least = torch.finfo(self.tiles.dtype).tiny * _ROOM
+        small = (scale.abs() < least) & (scale != 0.0)
+        return bool(small.logical_and_(self.over_classes > _ROOM).any())
+
     def statistics(self) -> Statistics:
         """The rows' statistics, in nats."""
         questions, tiles = self.questions, self.tiles
@@ -285,16 +293,18 @@ def swept(
     sums: list[Tensor] | None = None,
     keeps: Keeps = None,
     before: Callable[[int, int], None] | None = None,
+    largest: bool = False,
 ) -> RowSweep:
     """The sums of a block of rows, done again with the largest logits where that is needed.
 
-    Parameters as those of `RowSweep`.
+    Parameters as those of `RowSweep`; with `largest`, a block that has been swept is done again.
     """
     start = rows.start.rows(rows.parts[number])
-    sweep = RowSweep(rows, number, start, store, spare, sums, keeps=keeps, before=before)
-    sweep.run()
-    if sweep.is_safe(start.anchored):
-        return sweep
+    if not largest:
+        sweep = RowSweep(rows, number, start, store, spare, sums, keeps=keeps, before=before)
+        sweep.run()
+        if sweep.is_safe(start.anchored):
+            return sweep
     for total in sums or []:
         total.zero_()
     start = start._replace(shift=largest_shift(rows.tiles, rows.parts[number], store))
