@@ -51,7 +51,7 @@ LIBRARY_HOMES = {
     "PIL": {"datasets"},
     "polars": {"datasets", "features", "sources"},
     "pooch": {"datasets"},
-    "pyarrow": {"datasets", "sources"},
+    "pyarrow": {"choice", "datasets", "sources"},
     "safetensors": {"datasets", "export"},
     "rich": {"cli"},
     "skops": {"persistence"},

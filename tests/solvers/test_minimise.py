@@ -208,6 +208,29 @@ def dear(cost, size=30, **options):
     return objective
 
 
+def hyperbolic(cost):
+    """Σ cosh(w): Newton's method squares the gap, one metric for all steps only shrinks it."""
+    return Toy(
+        lambda w: float(np.cosh(w).sum()),
+        np.sinh,
+        lambda w: Model(np.diag(np.cosh(w)), "exact", cost),
+        size=2,
+    )
+
+
+def test_a_cheap_exact_metric_is_renewed_at_every_step_until_one_is_left():
+    cheap, dear = hyperbolic(1.0), hyperbolic(30.0)
+    solution = run(cheap, [1.0, -0.5], tol=1e-10)
+    run(dear, [1.0, -0.5], tol=1e-10)
+
+    # Excesses 0.7, 3e-2, 1e-5, 4e-16 after passes 6 to 9, over a value of 2. After pass 9 the gap
+    # before, 5e-6, is below the root of tol, so that the square of it is below tol.
+    assert cheap.metrics_at == [6, 7, 8]
+    assert dear.metrics_at == [6]
+    assert solution.certificate.status is Status.STATIONARY
+    assert np.abs(solution.w).max() < 1e-6
+
+
 def test_a_dear_metric_is_renewed_only_if_it_saves_more_passes_than_it_costs():
     builds = {}
     for cost in (150.0, 250.0, 1e5):

@@ -135,7 +135,7 @@ def _one_by_one(whole: npt.NDArray[np.intp]) -> Drawer:
     number, kinds = int(whole.sum()), len(whole)
     kind = np.repeat(np.arange(kinds), whole)
     rounds = _WORDS // number
-    table = np.full(_WORDS, kinds, dtype=np.uint16 if kinds < _WORDS else np.uint32)
+    table = np.full(_WORDS, kinds, dtype=np.intp)
     table[: rounds * number] = np.tile(kind, rounds)
     words = -(-number // 4)  # of 64 bits
 

@@ -61,8 +61,8 @@ class BradleyTerry(PairInference, PairPrediction, BaseEstimator):  # type: ignor
     half_life : float or str, optional
         Comparisons lose half their weight in so many days ("365d", "2y"); needs `dates` in `fit`.
     tol : float, default=1e-10
-        Certified relative gap; without a penalty, Newton decrement relative to the mean loss. One
-        more Newton step follows.
+        Certified relative gap; without a penalty, Newton decrement relative to the mean loss.
+        Newton steps to rounding follow, mostly one.
     max_iter : int, default=200
         Passes over the counts.
     outcomes : dict, optional
@@ -294,7 +294,7 @@ class BradleyTerry(PairInference, PairPrediction, BaseEstimator):  # type: ignor
         return int(found[0])
 
     def _warn_undefined(self, fit: PairFit) -> None:
-        left_out = fit.items[np.setdiff1d(np.arange(len(fit.items)), fit.kept)].tolist()
+        left_out = fit.items[self.component_ < 0].tolist()
         n_components = int(fit.component.max()) + 1
         said = []
         if left_out:

@@ -146,8 +146,8 @@ def _numbers(value: Any, n: int, name: str, *, columns: bool = False) -> Any:
 def reduce_to_cells(data: Comparisons, *, ordered: bool, locate: bool = False) -> Cells:
     """Count equal comparisons.
 
-    Without an order effect (`ordered` False) and covariates, "a against b" and "b against a" are
-    one cell. With covariates every row is a cell of its own.
+    Without an order effect (`ordered` False, or order 0) and covariates, "a against b" and "b
+    against a" are one cell. With covariates every row is a cell of its own.
 
     Cost: a few passes over the rows; no sorting while the pairs fit a table of 8 times the rows.
     """
@@ -163,17 +163,17 @@ def reduce_to_cells(data: Comparisons, *, ordered: bool, locate: bool = False) -
     if data.covariates is not None:
         inverse = np.arange(table.n_rows) if row is None else row
         n_cells = table.n_rows
-        first = [data.left, data.right, np.ones(table.n_rows) if order is None else order]
+        first: list[Any] = [data.left, data.right, np.ones(n_cells) if order is None else order]
     else:
-        if not ordered:
-            swapped = left > right
-            left, right = np.minimum(left, right), np.maximum(left, right)
-            outcome = np.where(swapped & (outcome <= RIGHT), RIGHT + LEFT - outcome, outcome)
         place = None if order is None else (order if row is None else order[row])
+        swapped = _to_swap(left, right, place, ordered=ordered)
+        if swapped is not None:
+            left, right = np.where(swapped, right, left), np.where(swapped, left, right)
+            outcome = np.where(swapped & (outcome <= RIGHT), RIGHT + LEFT - outcome, outcome)
         *first, inverse, n_cells = _unite(left, right, place, len(data.items))
     weight = None if data.weight is None else (data.weight if row is None else data.weight[row])
     counts, squares = _count(inverse, outcome, n_cells, share, weight)
-    used = counts.sum(axis=0) > 0
+    used = counts.any(axis=0)
     renumber = np.cumsum(used) - 1
     a, b, strength = first
     return Cells(
@@ -188,6 +188,22 @@ def reduce_to_cells(data: Comparisons, *, ordered: bool, locate: bool = False) -
     )
 
 
+def _to_swap(
+    left: npt.NDArray[np.intp],
+    right: npt.NDArray[np.intp],
+    order: npt.NDArray[np.float64] | None,
+    *,
+    ordered: bool,
+) -> npt.NDArray[np.bool_] | None:
+    """Where items change places so that equal comparisons meet; None: nowhere.
+
+    On neutral ground (order 0) "a against b" is "b against a", whatever the model.
+    """
+    if not ordered:
+        return left > right
+    return None if order is None else (left > right) & (order == 0)
+
+
 def _counted(
     left: npt.NDArray[np.intp],
     right: npt.NDArray[np.intp],
@@ -199,11 +215,11 @@ def _counted(
     """Cells of rows of weight 1: one count of all, and pairs meet in the table, not row by row."""
     key = outcome * (n * n) + left * n + right
     table = np.bincount(key, minlength=len(OUTCOMES) * n * n).reshape(len(OUTCOMES), n, n)
-    if not ordered:
-        other = table[[RIGHT, LEFT, *range(RIGHT + 1, len(OUTCOMES))]]
-        table = np.triu(table + other.transpose(0, 2, 1))
-    a, b = np.nonzero(table.any(axis=0))
+    met = table.any(axis=0)
+    a, b = np.nonzero(met if ordered else np.triu(met | met.T))
     counts = table[:, a, b].astype(np.float64)
+    if not ordered:
+        counts += table[[RIGHT, LEFT, *range(RIGHT + 1, len(OUTCOMES))]][:, b, a]
     return Cells(a, b, np.ones(len(a)), None, counts, counts)
 
 
@@ -218,7 +234,8 @@ def _unite(
     key = (left * n + right) * len(values) + level
     size = n * n * len(values)
     if size <= max(_DENSE_KEYS * len(left), _ALWAYS_DENSE):
-        distinct, inverse = np.arange(size), key
+        present = np.bincount(key, minlength=size) > 0
+        distinct, inverse = np.flatnonzero(present), (np.cumsum(present) - 1)[key]
     else:
         distinct, inverse = np.unique(key, return_inverse=True)
     pair = distinct // len(values)
@@ -279,9 +296,9 @@ def merge_cells(parts: Sequence[Cells], n_items: int, *, ordered: bool) -> Cells
         return joined
     left, right = joined.left, joined.right
     counts, squares = joined.counts, joined.squares
-    if not ordered:
-        swapped = left > right
-        left, right = np.minimum(left, right), np.maximum(left, right)
+    swapped = _to_swap(left, right, joined.order, ordered=ordered)
+    if swapped is not None:
+        left, right = np.where(swapped, right, left), np.where(swapped, left, right)
         other = [RIGHT, LEFT, *range(RIGHT + 1, len(OUTCOMES))]
         counts = np.where(swapped, counts[other], counts)
         squares = np.where(swapped, squares[other], squares)

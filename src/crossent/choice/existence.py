@@ -29,7 +29,7 @@ _REMEDY = (
     " Choose penalty=… (any positive value gives finite scores), {components}or undefined='drop' "
     "to leave out what is not in the largest group."
 )
-_SMALL_GRAPH = 300  # nodes, up to which a search in a dense matrix is the quickest
+_SMALL_GRAPH = 1000  # nodes, up to which a search in a dense matrix is the quickest
 _PER_COMPONENT = "undefined='components' to fit each connected group by itself, "
 
 

@@ -1,5 +1,6 @@
 """From choice sets to coefficients: solve, and prove that the solution exists."""
 
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,13 @@ from crossent.errors import InputError
 from crossent.objectives.blas import blas_for
 from crossent.objectives.choice import ChoiceObjective
 from crossent.objectives.choice_existence import flat_columns, recession_direction
+from crossent.objectives.choice_metric import CholeskyMetric
 from crossent.objectives.choice_sets import ChoiceSets
 from crossent.solvers import minimise
 
 __all__ = ["Fitted", "Model", "fit_choices"]
+
+_UNUSED = np.random.default_rng(0)  # exact metrics draw nothing
 
 
 @dataclass(frozen=True)
@@ -115,15 +119,18 @@ def _fit(
     max_passes: int,
 ) -> Fitted:
     """`fit_choices` without the warning."""
+    started = time.perf_counter()
     objective = model.objective()
+    start = np.zeros(model.sets.n_parameters) if start is None else start
     if not model.exists:
-        _check_unique(objective, names)
+        _check_unique(objective, start, names)
     solution = minimise(
         objective,
-        np.zeros(model.sets.n_parameters) if start is None else start,
+        start,
         tol=tol,
         max_passes=max_passes,
-        rng=np.random.default_rng(0),
+        rng=_UNUSED,
+        spent=(objective.passes, time.perf_counter() - started),
     )
     if not (model.exists or objective.proves_existence(solution.w)):
         free = np.ones(len(solution.w), bool) if model.penalty == 0 else ~model.penalised
@@ -133,8 +140,18 @@ def _fit(
     return Fitted(model, objective, solution.w, solution.certificate, solution.trace)
 
 
-def _check_unique(objective: ChoiceObjective, names: Callable[[], Sequence[str]]) -> None:
-    """Refuse coefficients that the data say nothing about."""
+def _check_unique(
+    objective: ChoiceObjective,
+    start: npt.NDArray[np.float64],
+    names: Callable[[], Sequence[str]],
+) -> None:
+    """Refuse coefficients that the data say nothing about.
+
+    The metric at `start` is needed for the first step anyway, and mostly settles it.
+    """
+    metric = objective.exact_metric(start)
+    if isinstance(metric, CholeskyMetric) and metric.is_certainly_definite:
+        return
     hessian = objective.hessian(np.zeros(objective.n_parameters))
     flat = flat_columns(hessian, objective.gauge)
     if len(flat):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crossent.choice.arrow_names import arrow_codes
 from crossent.errors import InputError
 
 __all__ = [
@@ -69,14 +70,18 @@ def _refuse_ragged(X: Any, name: str) -> None:
 def factorise(column: Any, name: str, /) -> tuple[npt.NDArray[np.intp], list[Any]]:
     """Numbers 0…u-1 of the values of a column, and the u values in order of first appearance.
 
-    pandas' own hash table is used where the column has one (`factorize`), counting for integers,
-    a dictionary for all else.
+    Arrow's hash table is used for pandas' strings, pandas' own where the column has one
+    (`factorize`), counting for integers, a dictionary for all else.
 
     Raises
     ------
     InputError
         A value is missing; the message names its row.
     """
+    if (found := arrow_codes([column])) is not None:
+        (codes,), values = found
+        _refuse_missing(codes < 0, name)
+        return codes, values
     if hasattr(column, "factorize"):
         codes, values = column.factorize()
         _refuse_missing(np.asarray(codes) < 0, name)
@@ -130,14 +135,23 @@ def factorise_together(
     >>> [c.tolist() for c in codes], items.tolist()
     ([[1, 0], [2, 2]], ['a', 'b', 'c'])
     """
+    joined = arrow_codes(columns)
+    if joined is not None:
+        codes, strings = joined
+        for code, name in zip(codes, names, strict=True):
+            _refuse_missing(code < 0, name)
+        items = united(strings)
+        number = _places(strings, items)
+        return [number[code] for code in codes], items
     found = [factorise(column, name) for column, name in zip(columns, names, strict=True)]
-    names_found = united(*(values for _, values in found))
-    place = {value: number for number, value in enumerate(names_found.tolist())}
-    codes = [
-        np.array([place[value] for value in values], dtype=np.intp)[code] if values else code
-        for code, values in found
-    ]
-    return codes, names_found
+    items = united(*(values for _, values in found))
+    return [_places(values, items)[code] for code, values in found], items
+
+
+def _places(values: Sequence[Any], items: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Where each value stands among the items."""
+    place = {item: number for number, item in enumerate(items.tolist())}
+    return np.array([place[value] for value in values], dtype=np.intp)
 
 
 def read_clusters(clusters: Any, n: int, /) -> npt.NDArray[np.intp]:

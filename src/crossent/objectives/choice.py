@@ -39,6 +39,9 @@ from crossent.objectives.choice_sets import ChoiceSets, Layer
 __all__ = ["ChoiceObjective", "log_loss_and_probabilities"]
 
 _FEW = 6  # alternatives, up to which they are taken one by one
+_NEAR = 0.02  # range of logits within a set, over which a Hessian changes by as much
+_MAX_LAST_STEPS = 6  # of which each leaves a fiftieth of the error, at most
+_SETTLED = 1e-22  # decrement over the value below which no further step is taken
 DENSE_LIMIT = 3000  # above this many coefficients the Hessian is not formed
 
 ChoiceMetric: TypeAlias = CholeskyMetric | ConjugateGradientMetric
@@ -90,6 +93,7 @@ class ChoiceObjective:
         self.set_totals = sets.set_totals()
         self.total = sets.total
         self._here: _State | None = None
+        self._latest: tuple[npt.NDArray[np.float64], ChoiceMetric] | None = None
         # A point, a metric near it, and a bound on how much larger H⁻¹ is there than the metric's.
         self._nearby: tuple[npt.NDArray[np.float64], ChoiceMetric, float] | None = None
 
@@ -114,10 +118,12 @@ class ChoiceObjective:
             return self._here
         loss, probabilities = log_loss_and_probabilities(self.sets, w)
         residual = self.set_totals * probabilities - self.sets.counts
-        ridge = self.penalty * np.where(self.penalised, w, 0.0)
-        gradient = self.sets.sums(residual) / self.total + ridge
+        value, gradient = loss / self.total, self.sets.sums(residual) / self.total
+        if self.penalty:
+            ridge = self.penalty * np.where(self.penalised, w, 0.0)
+            value, gradient = value + 0.5 * float(ridge @ w), gradient + ridge
         self.passes += 1
-        self._here = _State(w, loss / self.total + 0.5 * float(ridge @ w), gradient, probabilities)
+        self._here = _State(w, value, gradient, probabilities)
         return self._here
 
     def relative_gap(self, value: float, gradient: npt.NDArray[np.float64], /) -> float:
@@ -138,6 +144,11 @@ class ChoiceObjective:
 
     def exact_metric(self, w: npt.NDArray[np.float64], /) -> ChoiceMetric:
         """The exact Hessian at `w`, factorised up to `DENSE_LIMIT` coefficients."""
+        if self._latest is None or self._latest[0] is not w:
+            self._latest = (w, self._new_metric(w))
+        return self._latest[1]
+
+    def _new_metric(self, w: npt.NDArray[np.float64]) -> ChoiceMetric:
         if self.n_parameters <= DENSE_LIMIT:
             return CholeskyMetric(self.hessian(w), self.gauge)
         p = self._evaluate(w).probabilities
@@ -167,15 +178,25 @@ class ChoiceObjective:
     def certify(
         self, w: npt.NDArray[np.float64], /
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Certificate]:
-        """`w` after one Newton step more, if that is better; the gradient and certificate there."""
-        before = self._evaluate(w)
-        metric = self.exact_metric(w)
-        step = -metric.solve(before.gradient)
-        after = self._evaluate(w + step)
-        decrement = _decrement(metric, before.gradient)
-        best, factor = before, 1.0
-        if _decrement(metric, after.gradient) < decrement:
-            best, factor = after, math.exp(min(_range_of(self.sets, step), 700.0))
+        """`w` after Newton steps to rounding; the gradient and certificate there.
+
+        Mostly one step. The latest metric serves if its point is so near that the Hessian is all
+        but the same: a step more costs less than a new one.
+        """
+        best = self._evaluate(w)
+        origin, metric = self._metric_near(w)
+        decrement = _decrement(metric, best.gradient)
+        for _ in range(_MAX_LAST_STEPS):
+            after = self._evaluate(best.w - metric.solve(best.gradient))
+            before, decrement = decrement, _decrement(metric, after.gradient)
+            if not decrement < before:
+                break
+            best = after
+            if decrement <= _SETTLED * abs(best.value):
+                break
+        factor = 1.0
+        if best.w is not origin:
+            factor = math.exp(min(_range_of(self.sets, best.w - origin), 700.0))
         self._here = best
         self._nearby = (best.w, metric, factor)
         norm = float(np.linalg.norm(best.gradient))
@@ -185,6 +206,15 @@ class ChoiceObjective:
         gap = self._gap(best.gradient, metric, factor)
         relative = gap / (best.value - gap) if best.value > gap else math.inf
         return best.w, best.gradient, Certificate("gap", best.value, gap, relative, norm)
+
+    def _metric_near(
+        self, w: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], ChoiceMetric]:
+        """The latest metric and its point, if that is near `w`; else a new one, of `w`."""
+        if self._latest is None or _range_of(self.sets, w - self._latest[0]) > _NEAR:
+            self.exact_metric(w)
+        assert self._latest is not None
+        return self._latest
 
     def _gap(self, gradient: npt.NDArray[np.float64], metric: ChoiceMetric, factor: float) -> float:
         """The bound of the module's text; `factor` times H⁻¹ of the metric bounds H⁻¹ here."""
@@ -203,7 +233,7 @@ class ChoiceObjective:
     def proves_existence(self, w: npt.NDArray[np.float64], /) -> bool:
         """Whether κδ < 1 at `w`: a minimiser exists. False proves nothing.
 
-        Cost: one inverse of a (p, p) matrix.
+        Cost: one inverse of a triangular (p, p) matrix.
         """
         if self._nearby is not None and self._nearby[0] is w:
             _, metric, factor = self._nearby
@@ -211,7 +241,7 @@ class ChoiceObjective:
             metric, factor = self.exact_metric(w), 1.0
         if not isinstance(metric, CholeskyMetric) or metric.ridge:
             return False
-        spread = np.sqrt(np.maximum(metric.inverse().diagonal(), 0))
+        spread = np.sqrt(np.maximum(metric.inverse_diagonal(), 0))
         kappa = 2 * float((abs(self.sets.rows) @ spread).max(initial=0.0))
         return factor * kappa * _root(metric, self._evaluate(w).gradient) < 1
 

@@ -23,6 +23,8 @@ from crossent.objectives.choice_sets import ChoiceSets
 __all__ = ["Builder", "hessian_builder", "hessian_vector"]
 
 _MAX_PAIR_ENTRIES = 30_000_000  # of the matrix from pair weights to the Hessian: 360 MB
+_BLOCK_ENTRIES = 24_000  # of local rows at once: 192 kB stay in cache, which halves the time
+_MOSTLY = 0.75  # of the sets that touch the same place as the set before
 _CHUNK_ENTRIES = 4_000_000  # of centred dense rows at once: 32 MB
 
 Builder = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], npt.NDArray[np.float64]]
@@ -78,19 +80,33 @@ class _Local:
         self.values = sets.local.values
         self.left, self.right = np.triu_indices(self.values.shape[1])
         columns = sets.local.columns
-        self.places = (columns[self.left] * self.p + columns[self.right]).ravel()
+        places = columns[self.left] * self.p + columns[self.right]
+        # A count that meets one place again and again waits for itself: such runs are summed first.
+        repeats = (places[:, 1:] == places[:, :-1]).sum(axis=1)
+        self.in_runs = repeats > _MOSTLY * self.layer.n_sets
+        inner = places[self.in_runs].ravel()
+        self.starts = np.flatnonzero(np.diff(inner, prepend=-1))
+        self.places = np.concatenate([places[~self.in_runs].ravel(), inner[self.starts]])
 
     def hessian(
         self, p: npt.NDArray[np.float64], totals: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
         """Σ_c s_c Σ_k p_k (a_k - ā)(a_k - ā)ᵀ."""
-        chance, total = self.layer.view(p)[:, None], self.layer.view(totals)[0]
-        centred = self.values - (chance * self.values).sum(axis=0)
-        weighted = chance * total * centred
+        chance, total = self.layer.view(p), self.layer.view(totals)[0]
         entries = np.empty((len(self.left), self.layer.n_sets))
-        for entry, a, b in zip(entries, self.left, self.right, strict=True):
-            np.einsum("kc,kc->c", weighted[:, a], centred[:, b], out=entry)
-        half = np.bincount(self.places, entries.ravel(), self.p**2).reshape(self.p, self.p)
+        size = max(_BLOCK_ENTRIES // self.values[..., 0].size, 1)
+        for start in range(0, self.layer.n_sets, size):
+            of = slice(start, start + size)
+            rows, weight = self.values[:, :, of], chance[:, of]
+            centred = rows - np.einsum("kc,kwc->wc", weight, rows)
+            weighted = (weight * total[of])[:, None] * centred
+            for entry, a, b in zip(entries, self.left, self.right, strict=True):
+                np.einsum("kc,kc->c", weighted[:, a], centred[:, b], out=entry[of])
+        values = entries[~self.in_runs].ravel()
+        if len(self.starts):
+            sums = np.add.reduceat(entries[self.in_runs].ravel(), self.starts)
+            values = np.concatenate([values, sums])
+        half = np.bincount(self.places, values, self.p**2).reshape(self.p, self.p)
         full = np.asarray(half + half.T, dtype=np.float64)
         np.fill_diagonal(full, half.diagonal())
         return full

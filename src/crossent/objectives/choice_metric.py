@@ -15,6 +15,7 @@ import scipy.linalg
 __all__ = ["CholeskyMetric", "ConjugateGradientMetric"]
 
 _ROUNDS = 40  # each multiplies the ridge by 10, from 1e-15 of the diagonal on
+_DEFINITE = 1e-6  # of the least eigenvalue; ten thousand times what counts as flat
 _TOLERANCE = 1e-9  # of the residual of conjugate gradients, relative to the gradient
 
 
@@ -32,9 +33,9 @@ class CholeskyMetric:
     cost = 1.0  # passes, of the order of; always renewed when steps stop shrinking the decrement
 
     def __init__(self, hessian: npt.NDArray[np.float64], gauge: npt.NDArray[np.float64], /) -> None:
-        diagonal = hessian.diagonal()
+        self.diagonal = hessian.diagonal()
         self.gauge = gauge
-        self.mu = float(diagonal.mean()) if diagonal.any() else 1.0
+        self.mu = float(self.diagonal.mean()) or 1.0
         full = hessian
         if len(gauge) == 1 and gauge.all():
             full = hessian + self.mu / gauge.size
@@ -56,6 +57,26 @@ class CholeskyMetric:
         """``H⁻¹ gradient``, for one gradient or for the columns of a matrix."""
         result: npt.NDArray[np.float64]
         result, _ = scipy.linalg.lapack.dpotrs(self.factor, gradient, lower=0)
+        return result
+
+    @property
+    def is_certainly_definite(self) -> bool:
+        """Whether H, scaled to a unit diagonal, is far from singular off the gauge directions.
+
+        LAPACK's estimate of the inverse's norm is hardly ever below a tenth of it (N. J. Higham,
+        Accuracy and Stability of Numerical Algorithms, 2nd ed. 2002, section 15.3).
+        """
+        if self.ridge or not self.diagonal.all():
+            return False
+        reciprocal, _ = scipy.linalg.lapack.dpocon(self.factor / np.sqrt(self.diagonal), 1.0)
+        return bool(reciprocal > _DEFINITE)
+
+    def inverse_diagonal(self) -> npt.NDArray[np.float64]:
+        """The diagonal of `inverse`, for half the work, shape (p,)."""
+        upper, _ = scipy.linalg.lapack.dtrtri(np.triu(self.factor), lower=0)
+        result: npt.NDArray[np.float64] = np.einsum("ij,ij->i", upper, upper)
+        for e in self.gauge:
+            result = result - e * e / (self.mu * e.sum())
         return result
 
     def inverse(self) -> npt.NDArray[np.float64]:

@@ -31,6 +31,7 @@ _STALLED = 12  # steps without a better gap before rounding is blamed
 _GOOD_RATIO = 0.25  # an exact metric is renewed unless a step shrinks the decrement this much
 _COST_OF_STEP = 20.0  # passes that building an exact metric may cost for each step it serves
 _LONGEST_WAIT = 8
+_CHEAP = 1.0  # passes; so cheap an exact metric is renewed at every step, until one step is left
 _ANOTHER_KIND = 50.0  # passes: a renewal so dear is of a better kind, and not waited for as long
 _DEAR_WAIT = 16  # steps; 8: 52 s in place of 42 on MNIST, C = 1 … 10⁴
 _DEAR_SHARE = 0.3  # a step in such a metric takes as long as some passes
@@ -95,7 +96,7 @@ class _Run:
         certified: bool = False,
     ) -> None:
         seconds = time.perf_counter() - self.started
-        norm = float(np.linalg.norm(gradient))
+        norm = math.sqrt(float(gradient @ gradient))
         point = TracePoint(self.passes, seconds, value, relative_gap, norm, certified)
         self.trace.append(point)
         if self.callback is not None and self.callback(point, w):
@@ -123,6 +124,10 @@ class _Run:
             if self.drop_when_built < _SETTLED:
                 return False  # the Hessian changes no more; another sample would be no better
             wait = max(wait, _SAMPLED_WAIT)
+        if metric.quality == "exact" and metric.cost <= _CHEAP:
+            # Newton squares the gap, and the last one is that before the present: if its square is
+            # below tol, no further step is needed, so no further Hessian.
+            return self.age >= 1 and (self.gaps[-1] > math.sqrt(self.tol) or self._is_slow)
         return self.age >= wait and self._is_slow
 
     @property
