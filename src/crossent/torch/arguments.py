@@ -13,7 +13,13 @@ from torch import Tensor
 
 from crossent.errors import InputError
 from crossent.torch.call import Call, Options, Problem
-from crossent.torch.checks import check_floats, check_options, check_shape, check_tensors
+from crossent.torch.checks import (
+    check_floats,
+    check_integer,
+    check_options,
+    check_shape,
+    check_tensors,
+)
 from crossent.torch.result import LinearCrossEntropyResult
 
 __all__ = ["Arguments", "as_call", "problem_of", "restored"]
@@ -98,6 +104,10 @@ def _checked(given: Arguments) -> Arguments:
     name = "logits" if given.linear_weight is None else "input"
     rest = {field: x for field, x in vars(given).items() if field in _TENSORS}
     check_tensors(**{name: given.input}, **rest)
+    for field, x in ((name, given.input), ("target", given.target)):
+        if x is None:
+            message = f"`{field}` is None; it must be a torch.Tensor."
+            raise InputError(message)
     given = _autocast(given)
     layer = {"linear_weight": given.linear_weight, "linear_bias": given.linear_bias}
     check_floats(**{name: given.input}, **layer)
@@ -244,6 +254,7 @@ def _as_indices(name: str, values: Tensor) -> Tensor:
 
 def _shifted(given: Arguments) -> Arguments:
     """Row t predicts what stands at t + shift of the same sequence."""
+    check_integer("shift", given.shift)
     shift = int(given.shift)
     if shift == 0:
         return given

@@ -4,6 +4,7 @@ To look at a value on a GPU would wait for it. There a label out of range makes 
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +13,15 @@ from crossent.errors import InputError
 from crossent.torch.call import Call, Options
 from crossent.torch.result import OUTPUTS
 
-__all__ = ["check_floats", "check_options", "check_shape", "check_tensors", "check_values"]
+__all__ = [
+    "check_floats",
+    "check_integer",
+    "check_options",
+    "check_shape",
+    "check_tensors",
+    "check_values",
+    "names_of",
+]
 
 _FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
@@ -74,12 +83,35 @@ def check_options(options: Options, n_classes: int) -> None:
     if unknown:
         message = f"`compute` holds {unknown[0]!r}; it may hold {', '.join(OUTPUTS)}."
         raise InputError(message)
+    check_integer("top_k", options.top_k)
     if not 0 <= options.top_k <= n_classes:
         message = f"`top_k` is {options.top_k}; there are {n_classes} classes."
         raise InputError(message)
 
 
-def _check_number(name: str, value: float, low: float, high: float, *, above: bool = False) -> None:
+def names_of(compute: Sequence[str]) -> tuple[str, ...]:
+    """The outputs asked for; one name alone would be read letter by letter."""
+    if isinstance(compute, str):
+        message = (
+            f"`compute` is the text {compute!r}; it must be a sequence, such as [{compute!r}]."
+        )
+        raise InputError(message)
+    return tuple(compute)
+
+
+def check_integer(name: str, value: object) -> None:
+    """Not a number with a fraction, nor one that might have one."""
+    if isinstance(value, float | str):
+        message = f"`{name}` is {value!r}; it must be an integer."
+        raise InputError(message)
+
+
+def _check_number(
+    name: str, value: float | str, low: float, high: float, *, above: bool = False
+) -> None:
+    if isinstance(value, str):
+        message = f"`{name}` is {value!r}; it must be a number."
+        raise InputError(message)
     inside = low < value <= high if above else low <= value <= high
     if not (inside and abs(value) < math.inf):  # also where torch.compile traces the number
         start = f"above {low:g}" if above else f"at least {low:g}"

@@ -8,7 +8,7 @@ from torch import Tensor
 from crossent.errors import InputError
 from crossent.torch.arguments import Arguments, as_call, problem_of, restored
 from crossent.torch.call import Options
-from crossent.torch.checks import check_floats, check_shape
+from crossent.torch.checks import check_floats, check_shape, names_of
 from crossent.torch.logits import softmax_cross_entropy
 from crossent.torch.plan import Plan, timed_plan
 from crossent.torch.result import LinearCrossEntropyResult
@@ -184,10 +184,13 @@ def linear_cross_entropy(
 
 def sorted_arguments(**arguments: Any) -> tuple[Arguments, Options]:
     """Tensors and options of a call, by the names of `linear_cross_entropy`."""
+    if arguments["linear_weight"] is None:
+        message = "`linear_weight` is None; given logits go to `softmax_cross_entropy`."
+        raise InputError(message)
     tensors = Arguments.__dataclass_fields__
     given = {name: x for name, x in arguments.items() if name in tensors}
     rest = {name: x for name, x in arguments.items() if name not in tensors}
-    rest["compute"] = tuple(rest.get("compute", ()))
+    rest["compute"] = names_of(rest.get("compute", ()))
     return Arguments(**given), Options(**rest)
 
 

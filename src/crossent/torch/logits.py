@@ -6,6 +6,7 @@ from torch import Tensor
 
 from crossent.torch.arguments import Arguments, as_call, restored
 from crossent.torch.call import Options
+from crossent.torch.checks import names_of
 from crossent.torch.result import LinearCrossEntropyResult
 from crossent.torch.run import run
 
@@ -86,7 +87,7 @@ logit_softcap, temperature, shift, compute, top_k, chosen, max_workspace_bytes, 
         z_loss=z_loss,
         logit_softcap=logit_softcap,
         temperature=temperature,
-        compute=tuple(compute),
+        compute=names_of(compute),
         top_k=top_k,
         max_workspace_bytes=max_workspace_bytes,
         path=path,

@@ -35,7 +35,9 @@ class Plan:
     reasons : dict of str to str
         Every path, and why it was taken or not.
     products : float
-        Matrix products of forward and backward pass together, each of 2·n·d·q operations.
+        Matrix products of forward and backward pass together, each of 2·n·d·q operations. On paths
+        that make the loss's gradients in the forward pass, a gradient that comes to another output
+        too takes up to three more.
     flops : float
         Their operations.
     workspace_bytes : int
