@@ -38,7 +38,7 @@ from crossent.torch.gradients import LinearSums, Visit, recomputed
 from crossent.torch.memory import empty
 from crossent.torch.products import products_for
 from crossent.torch.sweep import AllRows, RowSweep, all_rows, scratch, swept
-from crossent.torch.threads import led, over
+from crossent.torch.threads import led
 from crossent.torch.tiles import LOG2_E, Tiles, arithmetic_of
 
 __all__ = ["CPU_ENGINE", "CpuEngine", "CpuHeld", "keeps_logits", "sizes_of"]
@@ -222,9 +222,7 @@ class _Fused:
             statistics, own = step(number)
             found.append(statistics)
             coefficients.append(own)
-        if self.pending is not None:
-            over(len(self.tiles.chunks), self.pending, self.tiles.blocks.threads)
-        self.sums.add_rank_one(coefficients)
+        self.sums.add_rank_one(coefficients, self.pending)
         return joined(found), self.sums.finished()
 
     def _products(self, rows: int) -> list[Tensor]:

@@ -19,7 +19,7 @@ from crossent.torch.gradient_tiles import (
 from crossent.torch.memory import empty
 from crossent.torch.narrow import NarrowWeight, along_rows
 from crossent.torch.row_starts import Positions, pieces
-from crossent.torch.threads import in_threads
+from crossent.torch.threads import in_threads, over
 from crossent.torch.tiles import Tiles, slope_at
 
 __all__ = ["LinearSums", "Visit", "recomputed"]
@@ -82,30 +82,46 @@ class LinearSums:
 
         return visit
 
-    def add_rank_one(self, blocks: Sequence[Coefficients]) -> None:
+    def add_rank_one(self, blocks: Sequence[Coefficients], last: Visit | None = None) -> None:
         """Add what is at single classes, and for plain logits what is the same vector for all.
 
-        Of all rows at once; `blocks` are the coefficients of consecutive blocks of them.
+        Of all rows at once; `blocks` are the coefficients of consecutive blocks of them. `last` is
+        done for each block of classes before.
         """
+        spread = _joined_spread([c.spread for c in blocks])
+        visits = [] if last is None else [last]
+        if spread is not None and self.tiles.is_plain:
+            visits.append(self._adds_spread(spread))
+
+        def visit(chunk: int, thread: int) -> None:
+            for each in visits:
+                each(chunk, thread)
+
+        if visits:
+            over(len(self.tiles.chunks), visit, self.tiles.blocks.threads)
         for name in ("labels", "chosen"):
             at = _joined_at([getattr(c, name) for c in blocks])
             if at is not None:
                 self._add_at(at)
-        spread = _joined_spread([c.spread for c in blocks])
-        if spread is not None and self.tiles.is_plain:
-            self._add_spread(spread)
 
-    def _add_spread(self, spread: Spread) -> None:
-        tiles = self.tiles
+    def _adds_spread(self, spread: Spread) -> Visit:
+        """What adds −r uᵀ times X to ∂W, and its sum to ∂b; ∂X gets its part at once."""
+        tiles, needs = self.tiles, self.needs
         u, r = spread.vector, (spread.row / tiles.logits.temperature).to(tiles.dtype)
-        if self.needs.input:
+        if needs.input:
             direction, _ = tiles.spread_of(u)
             self.input.addr_(r, direction.to(r.dtype), alpha=-1.0)
-        u = u.to(r.dtype)
-        if self.needs.weight:
-            self.weight.addr_(u, along_rows(tiles, r), alpha=-1.0)
-        if self.needs.bias:
-            self.bias.sub_(u * r.sum())
+        u, along = u.to(r.dtype), along_rows(tiles, r) if needs.weight else r
+
+        def visit(chunk: int, thread: int) -> None:
+            del thread
+            span = slice(*tiles.chunks[chunk])
+            if needs.weight:
+                self.weight[span].addr_(u[span], along, alpha=-1.0)
+            if needs.bias:
+                self.bias[span].sub_(u[span] * r.sum())
+
+        return visit
 
     def _add_at(self, at: AtClasses) -> None:
         for part in pieces(*self.tiles.logits.input.shape):

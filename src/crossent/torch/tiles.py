@@ -12,6 +12,7 @@ from torch import Tensor
 from crossent.torch.blocks import Blocks
 from crossent.torch.engine import RowLogits, known
 from crossent.torch.products import products_for
+from crossent.torch.threads import over
 
 __all__ = [
     "LOG2_E",
@@ -101,12 +102,17 @@ class Tiles:
         """Wᵀu, shape (d,), in float64 from products of one block, and b·u; for plain logits."""
         if self._spread is None:
             u = u.to(self.dtype)
-            direction = torch.zeros(self.logits.input.shape[1], dtype=torch.float64)
-            for chunk, (start, stop) in enumerate(self.chunks):
-                direction += torch.mv(self.weight(chunk, 0).T, u[start:stop]).double()
+            shape = (len(self.chunks), self.logits.input.shape[1])
+            parts = torch.empty(shape, dtype=self.dtype)
+
+            def visit(chunk: int, thread: int) -> None:
+                span = slice(*self.chunks[chunk])
+                torch.mv(self.weight(chunk, thread).T, u[span], out=parts[chunk])
+
+            over(len(self.chunks), visit, self.blocks.threads)
             bias = self.logits.bias
             terms = 0.0 if bias is None else float((bias.double() * u).where(u != 0.0, 0.0).sum())
-            self._spread = direction, terms
+            self._spread = parts.double().sum(dim=0), terms
         return self._spread
 
     def fill(
