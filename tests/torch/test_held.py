@@ -135,17 +135,18 @@ def test_labels_far_below_the_largest_logit_keep_their_digits_when_held(problem)
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_blocks_of_rows_of_different_sizes_follow_each_other_in_the_same_memory(
-    problem, threads, options
+    problem, threads, options, monkeypatch
 ):
-    threads(2)
+    threads(1)  # one tile after the other: what is overwritten too early is so each time
+    monkeypatch.setattr("crossent.torch.blocks.TILE_BYTES", 2**16)
     given = problem("labels", n=150, d=5, q=700, ignored=False)
-    tiles = 2 * 2 * 64 * 350 * 8 if "logit_softcap" in options else 0  # beside the block itself
+    tiles = 3 * 2**18 if "logit_softcap" in options else 0  # beside the block itself
     room = {"path": "cpu-blocks", "max_workspace_bytes": 420_000 + tiles}
     theirs = torch.autograd.grad(given.expected(**options), given.layer)
     plan = given.call(explain, **room, **options)
 
     ours = torch.autograd.grad(given.call(linear_cross_entropy, **room, **options), given.layer)
 
-    assert plan.blocks["rows"] in (48, 64)  # 150 rows in multiples of 16: not all blocks are equal
+    assert plan.blocks["rows"] < 96  # 150 rows in multiples of 16: not all blocks are equal
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-15)
