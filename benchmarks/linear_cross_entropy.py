@@ -1,6 +1,7 @@
 """All bars of the linear cross-entropy in one call: time, memory, options, ignored rows, digits.
 
     python -m benchmarks.linear_cross_entropy [--rounds 5] [--threads N] [--shapes 2048x512x50257]
+    python -m benchmarks.linear_cross_entropy --only options,ignored   # these again
     python -m benchmarks.linear_cross_entropy --table      # the table again, from the results
 
 in the environment of ``make test-torch``. Writes benchmarks/results/linear_cross_entropy.json and
@@ -159,7 +160,6 @@ def with_options(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
     c, s = torch.rand(q, generator=generator), torch.rand(n, generator=generator)
     b = torch.randn(q, generator=generator).requires_grad_()
     cases: dict[str, dict[str, Any]] = {
-        "plain": {},
         "class weights": {"weight": c},
         "row weights": {"sample_weight": s},
         "smoothing": {"label_smoothing": 0.1},
@@ -172,11 +172,29 @@ def with_options(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
         "entropy": {"compute": ("entropy",)},
         "softcap": {"logit_softcap": 30.0},
     }
-    calls = {name: step(linear_cross_entropy, X, W, y, **case) for name, case in cases.items()}
-    times = in_turns(calls, rounds)
-    plain = times["plain"]["best_s"]
-    extra = {name: t["best_s"] / plain - 1.0 for name, t in times.items()}
-    return {"shape": shape, "times": times, "extra": extra}
+    plain = step(linear_cross_entropy, X, W, y)
+    extra = {
+        name: beside(plain, step(linear_cross_entropy, X, W, y, **case), rounds)
+        for name, case in cases.items()
+    }
+    return {"shape": shape, "extra": extra}
+
+
+def beside(plain: Call, other: Call, rounds: int) -> float:
+    """How much longer the other call takes: the median over pairs that follow each other.
+
+    Between pairs the machine may become slower or faster by more than an option costs.
+    """
+    ratios = []
+    for round_ in range(rounds + 1):
+        times = []
+        for call in (plain, other):
+            start = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - start)
+        if round_ > 0:
+            ratios.append(times[1] / times[0])
+    return float(np.median(ratios)) - 1.0
 
 
 def with_combinations(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
@@ -322,25 +340,27 @@ def stamp(threads: int) -> dict[str, Any]:
     }
 
 
-def measure(shapes: list[tuple[int, int, int]], rounds: int, threads: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"stamp": stamp(threads), "rounds": rounds}
+Sections = dict[str, Callable[[], Any]]
 
-    def note(name: str, value: Any) -> None:
-        found[name] = value
-        print(name, json.dumps(value), flush=True)
 
-    note("speed", [speed(shape, rounds) for shape in shapes])
-    note("options", with_options(shapes[0], rounds))
-    note("combinations", with_combinations(shapes[0], rounds))
-    note("ignored", with_ignored_rows(shapes[0], rounds))
-    note("memory", [memory(shape) for shape in shapes])
-    note("accuracy", accuracy(ACCURACY_SHAPE))
-    if torch.cuda.is_available():
-        from benchmarks.linear_cross_entropy_gpu import measure_gpu
+def sections_of(shapes: list[tuple[int, int, int]], rounds: int) -> Sections:
+    """What is measured, by name."""
+    return {
+        "speed": lambda: [speed(shape, rounds) for shape in shapes],
+        "options": lambda: with_options(shapes[0], rounds),
+        "combinations": lambda: with_combinations(shapes[0], rounds),
+        "ignored": lambda: with_ignored_rows(shapes[0], rounds),
+        "memory": lambda: [memory(shape) for shape in shapes],
+        "accuracy": lambda: accuracy(ACCURACY_SHAPE),
+    }
 
-        note("gpu", measure_gpu(rounds))
-    found["stamp"]["load_at_end"] = list(os.getloadavg())
-    return found
+
+def measure(sections: Sections, rounds: int, threads: int, found: dict[str, Any]) -> None:
+    """Measure the sections, and write them into `found` with when and where."""
+    for name, section in sections.items():
+        found[name] = section()
+        found.setdefault("stamps", {})[name] = {**stamp(threads), "rounds": rounds}
+        print(name, json.dumps(found[name]), flush=True)
 
 
 def main() -> None:
@@ -348,14 +368,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--shapes", default=",".join("x".join(map(str, s)) for s in SHAPES))
+    parser.add_argument("--only", help="sections to measure again, with commas between")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="write the tables only")
     given = parser.parse_args()
     if not given.table:
         torch.set_num_threads(given.threads)
         shapes = [tuple(map(int, shape.split("x"))) for shape in given.shapes.split(",")]
-        found = measure(shapes, given.rounds, given.threads)
+        sections = sections_of(shapes, given.rounds)
+        found: dict[str, Any] = {}
+        if given.only:
+            sections = {name: sections[name] for name in given.only.split(",")}
+            found = json.loads(given.out.read_text("utf-8"))
+        measure(sections, given.rounds, given.threads, found)
         given.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    if torch.cuda.is_available() and not given.table:
+        from benchmarks.linear_cross_entropy_gpu import measure_gpu
+
+        measure_gpu(given.rounds, GPU_RESULTS)
     if given.out == RESULTS:
         found = json.loads(RESULTS.read_text("utf-8"))
         if GPU_RESULTS.exists():

@@ -39,14 +39,20 @@ def verdict(holds: bool) -> str:
 
 
 def stamp(found: Found) -> str:
-    where = found["stamp"]
+    """Where and when the sections were measured; those of one run in one sentence."""
+    runs: dict[str, list[str]] = {}
+    for name, where in found["stamps"].items():
+        load = ", ".join(f"{x:.1f}" for x in where["load"])
+        when = (
+            f"commit {where['commit']}, {where['date'][:16]}, load {load}, best of "
+            f"{where['rounds']} rounds"
+        )
+        runs.setdefault(when, []).append(name)
+    where = next(iter(found["stamps"].values()))
     versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
-    load = ", ".join(f"{x:.1f}" for x in where["load"])
-    return (
-        f"{where['cpu']}, {where['threads']} threads of {where['cores']} cores; {versions}; "
-        f"commit {where['commit']}, {where['date']}; load before {load}; best of "
-        f"{found['rounds']} rounds."
-    )
+    sections = "; ".join(f"{', '.join(names)}: {when}" for when, names in runs.items())
+    cores = f"{where['threads']} threads of {where['cores']} cores"
+    return f"{where['cpu']}, {cores}; {versions}. {sections}."
 
 
 def speed(found: Found) -> str:
@@ -97,7 +103,6 @@ def options(found: Found) -> str:
     rows = [
         [name, f"{extra:+.1%}", verdict(extra <= 0.03) if name in free else "–"]
         for name, extra in case["extra"].items()
-        if name != "plain"
     ]
     return table([f"option, at {shape_of(case)}", "more time", "≤ 3 %"], rows)
 

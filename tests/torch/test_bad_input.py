@@ -81,6 +81,7 @@ BAD = {
     "classes twice": ((X, W, y), {"classes": labels(0, 1, 2, 3, 3)}, "more than once"),
     "label not among classes": ((X, W, y), {"classes": labels(0, 1, 3)}, r"\[2\] is 2, which is"),
     "classes empty": ((X, W, y), {"classes": labels()}, "must be integers|m > 0"),
+    "sparse": ((X.to_sparse(), W, y), {}, "`input` has layout torch.sparse_coo; make it dense"),
     "path": ((X, W, y), {"path": "fast"}, "the paths are .*cpu-blocks"),
     "filter": ((X, W, y), {"filter": 2.0}, "`filter` is 2.0"),
     "workspace": ((X, W, y), {"max_workspace_bytes": 50}, "one row at a time needs"),

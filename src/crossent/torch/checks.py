@@ -32,6 +32,9 @@ def check_tensors(**named: object) -> None:
         if x is not None and not isinstance(x, torch.Tensor):
             message = f"`{name}` is {type(x).__name__}; it must be a torch.Tensor."
             raise InputError(message)
+        if x is not None and x.layout != torch.strided:
+            message = f"`{name}` has layout {x.layout}; make it dense with `.to_dense()`."
+            raise InputError(message)
         if hasattr(x, "to_local"):
             message = (
                 f"`{name}` is a DTensor, of which this process holds a part. Under FSDP2 shard the "

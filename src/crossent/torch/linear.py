@@ -252,6 +252,12 @@ def explain(input: Tensor, linear_weight: Tensor, target: Tensor, **options: Any
     ('cpu-blocks', 3.0, 411705344)
     """
     options.pop("options", None)
+    if getattr(linear_weight, "ndim", 0) > 2:
+        message = (
+            "`linear_weight` has more than two dimensions: then the logits are made as PyTorch "
+            "makes them, and kept; there is nothing to plan."
+        )
+        raise InputError(message)
     layer = {"input": input, "linear_weight": linear_weight}
     given, wanted = sorted_arguments(**layer, target=target, **options)
     call, _ = as_call(given, wanted)

@@ -6,12 +6,16 @@ that PyTorch may not share, helped by others of the same kind, each on blocks of
 thread gets which block is fixed: results do not depend on timing.
 """
 
+import ctypes
+import functools
 import itertools
 import os
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -22,6 +26,9 @@ T = TypeVar("T")
 
 _LEADERS = 64
 """More calls than this at the same time wait for each other."""
+
+_COUNTS = re.compile(r"(?:get_num_threads|get_max_threads)\(\) : (\d+)")
+"""How many threads PyTorch, OpenMP and MKL would use, in PyTorch's own report."""
 
 _HELPERS = max(64, os.cpu_count() or 1)
 
@@ -42,19 +49,50 @@ if hasattr(os, "register_at_fork"):
 
 
 def _prepare() -> None:
-    """Let PyTorch use this thread only; the setting belongs to the thread.
-
-    The call also moves what threads to come will start with, so that is put back.
-    """
+    """Let the libraries use this thread only."""
     if getattr(_own, "ready", False):
         return
+    if not _limit_own():
+        _limit_through_torch()
+    _own.ready = True
+
+
+def _limit_own() -> bool:
+    """Tell OpenMP and MKL themselves, for this thread and no other; whether they obeyed."""
+    limits = _limits()
+    if limits is None:
+        return False
+    torch.get_num_threads()  # PyTorch tells a new thread what holds for all, once
+    for limit in limits:
+        limit(1)
+    return all(int(count) == 1 for count in _COUNTS.findall(torch.__config__.parallel_info()))
+
+
+@functools.cache
+def _limits() -> list[Callable[[int], object]] | None:
+    """Functions of the libraries that PyTorch has loaded; None where they are not to be found."""
+    names = ["omp_set_num_threads"]
+    if torch.backends.mkl.is_available():
+        names.append("MKL_Set_Num_Threads_Local")
+    try:
+        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        return [getattr(library, name) for name in names]
+    except (OSError, AttributeError):
+        return None
+
+
+def _limit_through_torch() -> None:
+    """By PyTorch's own setting, which belongs to the thread.
+
+    The call also moves what threads to come will start with, so that is put back; a thread that
+    starts in between keeps the wrong number.
+    """
     with _lock:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         restoring = threading.Thread(target=torch.set_num_threads, args=(before,))
         restoring.start()
         restoring.join()
-    _own.ready = True
 
 
 def _submit(kind: str, size: int, task: Callable[[], T]) -> "Future[T]":
