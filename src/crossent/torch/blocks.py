@@ -31,6 +31,8 @@ WIDE_FEATURES = 128
 to memory and back is what takes time. With fewer features it is the exponentials."""
 MOST_ROWS = 512
 """More rows at a time gain nothing: W is read seldom enough."""
+SHARE = 11
+"""Of the logits' bytes: so much that a tenth is not passed with what the allocator holds besides."""
 ROW_UNIT = 16
 """Products of 93 rows take longer than those of 96: rows come in multiples of this."""
 FREE_BYTES = 4 * 2**20
@@ -91,7 +93,7 @@ def budget_of(sizes: Sizes, wanted: int | None) -> int:
     if wanted is not None:
         return wanted
     least = FREE_BYTES + _widened_numbers(sizes) * sizes.item
-    return max(sizes.n_rows * sizes.n_classes * sizes.item // 10, least)
+    return max(sizes.n_rows * sizes.n_classes * sizes.item // SHARE, least)
 
 
 def _widened_numbers(sizes: Sizes) -> int:

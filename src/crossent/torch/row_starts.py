@@ -12,7 +12,7 @@ from crossent.torch.tiles import logits_at
 
 __all__ = ["Positions", "Start", "initial_shift", "pieces"]
 
-_GATHERED = 2**18
+_GATHERED = 2**16
 """Numbers of rows of W that are gathered at a time."""
 
 
