@@ -213,6 +213,8 @@ def _shrinking(sizes: Sizes, least: int) -> Iterator[tuple[int, int]]:
         yield rows, tile
         if rows == 1 and tile <= 16 * sizes.item:
             return
+        if tile // 2 > least:
+            yield rows, tile // 2
         rows, tile = max(1, rows // 2), max(16 * sizes.item, tile // 4)
 
 
