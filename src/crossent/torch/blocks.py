@@ -32,7 +32,7 @@ to memory and back is what takes time. With fewer features it is the exponential
 MOST_ROWS = 512
 """More rows at a time gain nothing: W is read seldom enough."""
 SHARE = 11
-"""Of the logits' bytes: so much that a tenth is not passed with what the allocator holds besides."""
+"""Of the logits' bytes: with what the allocator holds besides, a tenth is not passed."""
 ROW_UNIT = 16
 """Products of 93 rows take longer than those of 96: rows come in multiples of this."""
 FREE_BYTES = 4 * 2**20
